@@ -1,0 +1,9 @@
+//! The vocabulary: addresses, group specs, memberships, interfaces, time, units and the batch that
+//! carries datagrams from a receiver to the model.
+//!
+//! Nothing here reads a clock, a socket, a file or a terminal: time and bytes are arguments.
+
+pub mod batch;
+pub mod group;
+pub mod iface;
+pub mod time;

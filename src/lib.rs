@@ -1,0 +1,8 @@
+//! mcscope: an oscilloscope for IP multicast in a terminal.
+//!
+//! A folder is a layer, and imports only point down: [`base`] (the vocabulary), [`wire`] (bytes to
+//! meaning), [`model`] (what is known), [`net`] (sockets and interfaces), [`engine`] (threads and
+//! channels), [`export`] (text formats), [`ui`] (the dashboard).
+
+pub mod base;
+pub mod wire;

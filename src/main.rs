@@ -1,0 +1,2 @@
+//! mcscope.
+fn main() {}

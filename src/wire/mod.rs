@@ -1,0 +1,96 @@
+//! Bytes to meaning and back: one file a payload protocol, one row each in [`PROTOCOLS`].
+//!
+//! Every parser here reads bytes that a stranger sent. The contract of each file: no panic, no
+//! recursion or loop without a named bound, no allocation beyond what the preview or the fields
+//! need, every access bounds-checked.
+
+use std::ops::Range;
+
+use crate::base::group::Endpoint;
+
+pub mod probe;
+
+/// How sure a recognition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Confidence {
+    /// The shape fits; much else would fit it too. Not shown before several datagrams agree.
+    Guess,
+    /// The structure adds up, or the port says so as well.
+    Likely,
+    /// A mark of at least four fixed bytes, or a structure that chance does not make.
+    Certain,
+}
+
+/// What is known beside the payload's bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Hint {
+    /// The destination: group and port.
+    pub to: Endpoint,
+    /// The source.
+    pub from: Endpoint,
+    /// True length of the payload, where it was cut.
+    pub len: usize,
+}
+
+/// A sequence number read from a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeqSample {
+    /// Tells the streams apart that one source mixes on one port (SSRC, PID, writer, run).
+    pub stream: u64,
+    /// The number.
+    pub value: u64,
+    /// Its width in bits: it wraps at 2 to that power.
+    pub bits: u8,
+    /// How many numbers this datagram takes up (a packet of three messages: 3).
+    pub count: u32,
+}
+
+/// A decoded field: what it is called, what it says, where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Depth in the tree, 0 at the top.
+    pub depth: u8,
+    /// The field's name in the protocol's own words.
+    pub name: String,
+    /// Its value with its unit.
+    pub value: String,
+    /// The bytes of the payload it stands in.
+    pub range: Range<usize>,
+}
+
+/// A payload protocol: its row in the table.
+pub struct Protocol {
+    /// The word used in filters, JSON and overrides, lower case.
+    pub id: &'static str,
+    /// The name shown.
+    pub name: &'static str,
+    /// Whether the payload is of this protocol, and how sure that is.
+    pub detect: fn(&[u8], &Hint) -> Option<Confidence>,
+    /// One line that says what the datagram is, appended to the string.
+    pub preview: fn(&[u8], &mut String),
+    /// The field tree.
+    pub fields: fn(&[u8]) -> Vec<Field>,
+    /// Calls back with each sequence number the datagram carries; `None` if the protocol has none.
+    pub sequence: Option<fn(&[u8], &mut dyn FnMut(SeqSample))>,
+}
+
+/// The protocols, in the order in which they are tried: sure marks first.
+pub static PROTOCOLS: &[&Protocol] = &[&probe::PROTOCOL];
+
+/// The protocol of this word, if there is one.
+pub fn by_id(id: &str) -> Option<&'static Protocol> {
+    PROTOCOLS.iter().copied().find(|p| p.id == id)
+}
+
+/// The protocol that this one payload speaks for most strongly; the first of the table among equals.
+pub fn recognise(payload: &[u8], hint: &Hint) -> Option<(&'static Protocol, Confidence)> {
+    let mut best: Option<(&'static Protocol, Confidence)> = None;
+    for &p in PROTOCOLS {
+        match (p.detect)(payload, hint) {
+            Some(Confidence::Certain) => return Some((p, Confidence::Certain)),
+            Some(c) if best.is_none_or(|(_, b)| c > b) => best = Some((p, c)),
+            _ => {}
+        }
+    }
+    best
+}
