@@ -8,7 +8,7 @@
 //! datagram needs it.
 
 use crate::base::group::{Endpoint, MembershipId};
-use crate::base::time::Wall;
+use crate::base::time::{Now, Wall};
 
 /// Datagrams in a batch. More in one call gain little: measured, 32 is past the knee.
 pub const SLOTS: usize = 32;
@@ -64,8 +64,8 @@ pub struct Batch {
     datagrams: Vec<Datagram>,
     /// Accounts that moved since they were last told.
     pub accounts: Vec<Account>,
-    /// Wall minus monotonic clock when the batch was received, in nanoseconds.
-    pub clock_offset_ns: i64,
+    /// Both clocks when the batch was received: they convert its kernel times.
+    pub received: Now,
     small: Box<[u8]>,
     large: Box<[u8]>,
 }
@@ -83,7 +83,7 @@ impl Batch {
         Batch {
             datagrams: Vec::with_capacity(SLOTS),
             accounts: Vec::with_capacity(1),
-            clock_offset_ns: 0,
+            received: Now::default(),
             small: vec![0; SLOTS * SMALL].into_boxed_slice(),
             large: vec![0; SLOTS * LARGE].into_boxed_slice(),
         }

@@ -1,0 +1,160 @@
+//! The event log: what happened, when, to what; bounded, and what was forgotten is counted.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::base::group::{Endpoint, Membership};
+use crate::base::time::Wall;
+
+/// Events kept.
+pub const EVENTS_MAX: usize = 10_000;
+
+/// What kind of thing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// A membership stands.
+    Joined,
+    /// A membership was given up.
+    Left,
+    /// A join or a running membership failed.
+    Failed,
+    /// A membership was renewed after its interface changed.
+    Rejoined,
+    /// The first datagram of a source.
+    SourceAppeared,
+    /// A source that sent steadily stopped.
+    SourceSilent,
+    /// A silent source sends again.
+    SourceBack,
+    /// A group that should have traffic has none.
+    GroupSilent,
+    /// A silent group has traffic again.
+    GroupBack,
+    /// TTL or DSCP of a source changed.
+    MarkingChanged,
+    /// An interface appeared, vanished, changed state or address.
+    InterfaceChanged,
+    /// Datagrams were dropped on this host.
+    Dropped,
+    /// The wall clock was set.
+    ClockStep,
+    /// A send or the responder began, ended or met an error.
+    Send,
+    /// Something the user should know that fits nowhere else.
+    Note,
+}
+
+impl EventKind {
+    /// The word in JSON and in filters.
+    pub fn word(self) -> &'static str {
+        match self {
+            EventKind::Joined => "joined",
+            EventKind::Left => "left",
+            EventKind::Failed => "failed",
+            EventKind::Rejoined => "rejoined",
+            EventKind::SourceAppeared => "source_appeared",
+            EventKind::SourceSilent => "source_silent",
+            EventKind::SourceBack => "source_back",
+            EventKind::GroupSilent => "group_silent",
+            EventKind::GroupBack => "group_back",
+            EventKind::MarkingChanged => "marking_changed",
+            EventKind::InterfaceChanged => "interface_changed",
+            EventKind::Dropped => "dropped",
+            EventKind::ClockStep => "clock_step",
+            EventKind::Send => "send",
+            EventKind::Note => "note",
+        }
+    }
+
+    /// Whether it needs a person: shown in colour.
+    pub fn is_bad(self) -> bool {
+        matches!(
+            self,
+            EventKind::Failed | EventKind::SourceSilent | EventKind::GroupSilent | EventKind::Dropped
+        )
+    }
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its number, from 0, without gaps.
+    pub number: u64,
+    /// When.
+    pub time: Wall,
+    /// What kind.
+    pub kind: EventKind,
+    /// The row it is about.
+    pub membership: Option<Arc<Membership>>,
+    /// The sender it is about.
+    pub source: Option<Endpoint>,
+    /// The interface it is about, when no row is.
+    pub iface: Option<Arc<str>>,
+    /// One line in plain words, with the remedy where there is one.
+    pub text: String,
+}
+
+/// The log.
+#[derive(Clone, Debug, Default)]
+pub struct EventLog {
+    list: VecDeque<Event>,
+    next: u64,
+}
+
+impl EventLog {
+    /// Adds an event; its number is given here.
+    pub fn push(&mut self, mut e: Event) {
+        e.number = self.next;
+        self.next += 1;
+        if self.list.len() == EVENTS_MAX {
+            self.list.pop_front();
+        }
+        self.list.push_back(e);
+    }
+
+    /// Oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Event> + ExactSizeIterator {
+        self.list.iter()
+    }
+
+    /// The events from this number on, oldest first.
+    pub fn since(&self, number: u64) -> impl DoubleEndedIterator<Item = &Event> {
+        let first = self.next - self.list.len() as u64;
+        self.list.iter().skip(usize::try_from(number.saturating_sub(first)).unwrap_or(usize::MAX))
+    }
+
+    /// The number the next event will have: how many there ever were.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// How many were forgotten.
+    pub fn forgotten(&self) -> u64 {
+        self.next - self.list.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_bounded_and_says_how_many_it_forgot() {
+        let mut log = EventLog::default();
+        for i in 0..EVENTS_MAX + 5 {
+            log.push(Event {
+                number: 0,
+                time: Wall(i as i64),
+                kind: EventKind::Note,
+                membership: None,
+                source: None,
+                iface: None,
+                text: String::new(),
+            });
+        }
+        assert_eq!((log.iter().len(), log.forgotten()), (EVENTS_MAX, 5));
+        let last: Vec<u64> = log.since(EVENTS_MAX as u64 + 3).map(|e| e.number).collect();
+        assert_eq!(last, [EVENTS_MAX as u64 + 3, EVENTS_MAX as u64 + 4]);
+        assert_eq!(log.since(0).next().unwrap().number, 5);
+    }
+}

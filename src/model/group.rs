@@ -1,0 +1,362 @@
+//! One row: a membership with its join state, totals, losses on this host, sources and packets.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::base::batch::{Account, Datagram};
+use crate::base::group::{Membership, MembershipId};
+use crate::base::time::{Mono, SECOND_NS};
+use crate::model::packets::{Packet, PacketRing};
+use crate::model::rate::{Rate, RateWindow, Strip, Weight};
+use crate::model::sequence::SeqCounts;
+use crate::model::source::{Counters, Gaps, Noticed, Source, SourceTable, Stamp, State};
+
+/// A group that a person joined and that had nothing after this long is silent.
+pub const SILENT_AFTER_NS: u64 = 5 * SECOND_NS;
+
+/// Why a row is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody asked for it: on the screen, on the command line, in the config.
+    User,
+    /// Joined because nothing was asked for: never called silent.
+    Default,
+}
+
+/// The receive buffer of a membership's socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Buffer {
+    /// Bytes the kernel grants; `None` where it does not say.
+    pub granted_bytes: Option<u64>,
+    /// What was asked for and the limit that clamped it, with the line that lifts it.
+    pub clamped: Option<String>,
+}
+
+/// How far the join has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinState {
+    /// Asked for, not yet done.
+    Joining,
+    /// Done.
+    Joined(Buffer),
+    /// Not possible for now; it can be retried.
+    Failed {
+        /// What failed, in one line.
+        error: String,
+        /// What to do about it.
+        remedy: Option<String>,
+    },
+}
+
+/// Losses on this host, each cumulative since the last reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// SOCK: dropped at the socket's or ring's buffer; `None` where the system does not say.
+    pub socket_drops: Option<u64>,
+    /// OURS: datagrams counted, not split by source.
+    pub not_analysed: u64,
+    /// Their UDP payload, in bytes.
+    pub not_analysed_bytes: u64,
+}
+
+/// One row of the groups table.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its number.
+    pub id: MembershipId,
+    /// What it joins.
+    pub membership: Arc<Membership>,
+    /// Why it is there.
+    pub origin: Origin,
+    /// The registry's name for it, if it has one.
+    pub label: Option<Arc<str>>,
+    /// How far the join has come.
+    pub join: JoinState,
+    /// When watching began: when the membership stood.
+    pub since: Option<Stamp>,
+    /// What was analysed.
+    pub counters: Counters,
+    /// Losses on this host.
+    pub drops: Drops,
+    drops_before_reset: Drops,
+    drops_at_open: Drops,
+    last_account: Option<Account>,
+    /// Datagrams of sources that found no place in the table.
+    pub unattributed: u64,
+    /// The last datagram.
+    pub last: Option<Stamp>,
+    /// The first datagram.
+    pub first: Option<Stamp>,
+    /// Inter-arrival times over all sources.
+    pub gaps: Gaps,
+    /// The last second, including what was not analysed.
+    pub rate: RateWindow,
+    /// The last minute; begins when the membership stands.
+    pub strip: Option<Strip>,
+    /// As of the last look.
+    pub state: State,
+    /// Whether the responder answers on it.
+    pub responding: bool,
+    /// Senders.
+    pub sources: SourceTable,
+    /// The packets kept.
+    pub packets: PacketRing,
+    mtu: u64,
+    pub(crate) scan_at: Mono,
+    pub(crate) appeared: u32,
+    pub(crate) appeared_hidden: u64,
+    pub(crate) drops_told: u64,
+    clock_offset_ns: i64,
+}
+
+impl Group {
+    pub(crate) fn new(
+        id: MembershipId,
+        membership: Arc<Membership>,
+        origin: Origin,
+        label: Option<Arc<str>>,
+    ) -> Self {
+        Group {
+            id,
+            membership,
+            origin,
+            label,
+            join: JoinState::Joining,
+            since: None,
+            counters: Counters::default(),
+            drops: Drops::default(),
+            drops_before_reset: Drops::default(),
+            drops_at_open: Drops::default(),
+            last_account: None,
+            unattributed: 0,
+            last: None,
+            first: None,
+            gaps: Gaps::default(),
+            rate: RateWindow::default(),
+            strip: None,
+            state: State::Joining,
+            responding: false,
+            sources: SourceTable::default(),
+            packets: PacketRing::default(),
+            mtu: 1500,
+            scan_at: Mono(0),
+            appeared: 0,
+            appeared_hidden: 0,
+            drops_told: 0,
+            clock_offset_ns: 0,
+        }
+    }
+
+    pub(crate) fn set_mtu(&mut self, mtu: Option<u32>) {
+        self.mtu = u64::from(mtu.unwrap_or(1500).max(576));
+    }
+
+    /// Size on the wire of a datagram of `len` payload bytes: with IP and UDP headers, cut into
+    /// fragments by the interface's MTU. The sender's own fragmentation is not visible behind a
+    /// socket; this is what it is when its MTU is ours.
+    pub fn ip_bytes(&self, len: u32) -> u64 {
+        let udp = u64::from(len) + 8;
+        let v4 = self.membership.group.is_ipv4();
+        let header = if v4 { 20 } else { 40 };
+        if udp + header <= self.mtu {
+            return udp + header;
+        }
+        let fragment_header = if v4 { header } else { header + 8 };
+        let room = (self.mtu - fragment_header) & !7;
+        udp + udp.div_ceil(room) * fragment_header
+    }
+
+    pub(crate) fn stood(&mut self, buffer: Buffer, at: Stamp) {
+        self.join = JoinState::Joined(buffer);
+        self.since.get_or_insert(at);
+        self.strip.get_or_insert_with(|| Strip::new(at.mono));
+        if self.state == State::Joining || self.state == State::Failed {
+            self.state = State::Idle;
+        }
+    }
+
+    /// A fresh socket starts its account at zero: what the old one told stays counted.
+    pub(crate) fn reopened(&mut self) {
+        if let Some(a) = self.last_account.take() {
+            self.drops_at_open = Drops {
+                socket_drops: a
+                    .socket_drops
+                    .map(|n| n + self.drops_at_open.socket_drops.unwrap_or(0))
+                    .or(self.drops_at_open.socket_drops),
+                not_analysed: self.drops_at_open.not_analysed + a.not_analysed,
+                not_analysed_bytes: self.drops_at_open.not_analysed_bytes + a.not_analysed_bytes,
+            };
+        }
+    }
+
+    pub(crate) fn account(&mut self, a: &Account, at: Mono) {
+        let before = self.last_account.map_or((0, 0), |l| (l.not_analysed, l.not_analysed_bytes));
+        let (packets, bytes) =
+            (a.not_analysed.saturating_sub(before.0), a.not_analysed_bytes.saturating_sub(before.1));
+        if packets > 0 {
+            let header = if self.membership.group.is_ipv4() { 28 } else { 48 };
+            self.rate.add(at, Weight { packets, payload_bytes: bytes, ip_bytes: bytes + packets * header });
+            if let Some(strip) = &mut self.strip {
+                strip.add(at, packets, bytes);
+            }
+        }
+        self.last_account = Some(*a);
+        self.refresh_drops();
+    }
+
+    fn refresh_drops(&mut self) {
+        let (open, zero) = (self.drops_at_open, self.drops_before_reset);
+        let a = self.last_account;
+        let drops = a.and_then(|a| a.socket_drops).or(open.socket_drops.map(|_| 0));
+        self.drops = Drops {
+            socket_drops: drops
+                .map(|n| (n + open.socket_drops.unwrap_or(0)).saturating_sub(zero.socket_drops.unwrap_or(0))),
+            not_analysed: (a.map_or(0, |a| a.not_analysed) + open.not_analysed)
+                .saturating_sub(zero.not_analysed),
+            not_analysed_bytes: (a.map_or(0, |a| a.not_analysed_bytes) + open.not_analysed_bytes)
+                .saturating_sub(zero.not_analysed_bytes),
+        };
+    }
+
+    /// The arrival by the monotonic clock. When the wall clock was set between two batches, a kernel
+    /// time may be from before or after that: of the two readings the one that is not in the future
+    /// and nearest to the receive call is taken, so that a step is never a gap.
+    pub(crate) fn arrival(&self, d: &Datagram, received: crate::base::time::Now) -> Mono {
+        let offset = received.offset_ns();
+        let new = d.time.to_mono(offset);
+        let stepped = (offset - self.clock_offset_ns).unsigned_abs() > 1_000_000;
+        let latest = received.mono;
+        if !stepped {
+            return new.min(latest);
+        }
+        let old = d.time.to_mono(self.clock_offset_ns);
+        match (new <= latest, old <= latest) {
+            (true, true) => new.max(old),
+            (true, false) => new,
+            (false, true) => old,
+            (false, false) => latest,
+        }
+    }
+
+    pub(crate) fn clock(&mut self, offset_ns: i64) {
+        self.clock_offset_ns = offset_ns;
+    }
+
+    /// Counts a datagram. Returns the source's place and what was noticed; the place is `None` when
+    /// the table of sources is full.
+    pub(crate) fn record(
+        &mut self,
+        d: &Datagram,
+        payload: &[u8],
+        at: Stamp,
+        ours: impl FnOnce() -> bool,
+        ring: Option<usize>,
+    ) -> Option<(usize, bool, Noticed)> {
+        let ip_bytes = self.ip_bytes(d.len);
+        if let Some(last) = self.last {
+            self.gaps.add(at.mono.since(last.mono));
+        }
+        self.counters.add(d.len, ip_bytes, d.is_truncated());
+        self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes });
+        if let Some(strip) = &mut self.strip {
+            strip.add(at.mono, 1, u64::from(d.len));
+        }
+        self.first.get_or_insert(at);
+        self.last = Some(at);
+        let to = self.membership.endpoint();
+        let ours = self.sources.get(d.source).map_or_else(ours, |s| s.ours);
+        let mut packet = Packet::new(*d, at.mono);
+        packet.ours = ours;
+        let found = match self.sources.place(d.source, at, ours) {
+            Some((place, new)) => {
+                let source = self.sources.at_mut(place);
+                let noticed = source.record(d, payload, at, ip_bytes, to);
+                packet.gap_ns = noticed.gap_ns;
+                packet.protocol = source.protocol();
+                Some((place, new, noticed))
+            }
+            None => {
+                self.unattributed += 1;
+                None
+            }
+        };
+        if let Some(limit) = ring {
+            self.packets.push(packet, payload, limit);
+        }
+        found
+    }
+
+    /// The rate over the last second; `None` while nothing was watched for long enough.
+    pub fn rate(&self, now: Mono) -> Option<Rate> {
+        self.rate.rate(now, self.since?.mono)
+    }
+
+    /// Continuity over all sources; `None` while no source has a known counter.
+    pub fn continuity(&self) -> Option<SeqCounts> {
+        let mut sum: Option<SeqCounts> = None;
+        for c in self.sources.list().iter().filter_map(Source::continuity) {
+            *sum.get_or_insert_default() += c;
+        }
+        sum
+    }
+
+    /// Whether the absence of traffic is a fault here.
+    pub fn expects_traffic(&self) -> bool {
+        self.origin == Origin::User
+    }
+
+    /// The state at `now`.
+    pub(crate) fn judge(&self, now: Mono) -> State {
+        match &self.join {
+            JoinState::Joining => State::Joining,
+            JoinState::Failed { .. } => State::Failed,
+            JoinState::Joined(_) => match (self.last, self.since) {
+                (Some(last), _) => {
+                    let usual = self.gaps.usual_ns;
+                    let quiet = now.since(last.mono);
+                    State::of(self.counters.packets, quiet, usual, self.p99_gap(), self.expects_traffic())
+                }
+                (None, Some(since)) if self.expects_traffic() && now.since(since.mono) >= SILENT_AFTER_NS => {
+                    State::Silent
+                }
+                _ => State::Idle,
+            },
+        }
+    }
+
+    /// The 99th percentile gap of the source that sent last; the usual gap where none is kept.
+    fn p99_gap(&self) -> u64 {
+        let newest = self.packets.newest(0).map(|p| p.datagram.source);
+        let source = newest.and_then(|from| self.sources.get(from));
+        let detail = source.and_then(|s| s.detail.as_ref());
+        detail.and_then(|d| d.gaps.quantile(0.99)).unwrap_or(self.gaps.usual_ns)
+    }
+
+    /// How long the row has been without traffic, in nanoseconds; since the join if there never was
+    /// any. `None` before the membership stands.
+    pub fn quiet_ns(&self, now: Mono) -> Option<u64> {
+        self.last.or(self.since).map(|s| now.since(s.mono))
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.counters = Counters::default();
+        self.gaps = Gaps::default();
+        self.unattributed = 0;
+        let (zero, now) = (self.drops_before_reset, self.drops);
+        self.drops_before_reset = Drops {
+            socket_drops: now.socket_drops.map(|n| n + zero.socket_drops.unwrap_or(0)).or(zero.socket_drops),
+            not_analysed: now.not_analysed + zero.not_analysed,
+            not_analysed_bytes: now.not_analysed_bytes + zero.not_analysed_bytes,
+        };
+        self.refresh_drops();
+        self.drops_told = 0;
+        for s in self.sources.iter_mut() {
+            s.reset();
+        }
+    }
+
+    /// Whether a source's datagrams pass the membership's filter: false for one that was blocked.
+    pub fn lets_through(&self, source: IpAddr) -> bool {
+        self.membership.filter.passes(source)
+    }
+}

@@ -1,0 +1,591 @@
+//! What is known: groups, sources, rates, continuity, packets and events.
+//!
+//! One thread owns the [`Model`]. It takes batches ([`Model::apply`]) and time
+//! ([`Model::advance`]) and is read between them. It calls no clock: replaying the same batches
+//! gives the same figures to the last digit.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::base::batch::Batch;
+use crate::base::group::{Endpoint, Membership, MembershipId};
+use crate::base::iface::Iface;
+use crate::base::time::{Mono, Now, SECOND_NS};
+
+pub mod event;
+pub mod group;
+pub mod packets;
+pub mod quantile;
+pub mod rate;
+pub mod sequence;
+pub mod source;
+
+use event::{Event, EventKind, EventLog};
+use group::{Buffer, Group, JoinState, Origin};
+use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
+use rate::Rate;
+use source::{Counters, Source, Stamp, State};
+
+/// Events of new sources that a group may write each second; the others are told as a number.
+const APPEARED_A_SECOND: u32 = 32;
+/// Own sending endpoints remembered: a running send has one, a test message another.
+const OWN_MAX: usize = 4096;
+
+/// What the model should keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Keep packets for looking at.
+    pub keep_packets: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { keep_packets: true }
+    }
+}
+
+/// An interface with its counters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IfaceState {
+    /// What it is.
+    pub iface: Iface,
+    /// Receive drops since watching began (NIC); `None` where the system does not say.
+    pub nic_drops: Option<u64>,
+    nic_base: Option<u64>,
+}
+
+/// The whole, or a part of it, in one line of figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Rows.
+    pub groups: usize,
+    /// Sources.
+    pub sources: usize,
+    /// What was analysed.
+    pub counters: Counters,
+    /// The last second; `None` before one is complete.
+    pub rate: Option<Rate>,
+    /// NET: numbers missing; `None` while no counter is known.
+    pub lost: Option<u64>,
+    /// Numbers seen again.
+    pub duplicates: Option<u64>,
+    /// Numbers that came late.
+    pub reordered: Option<u64>,
+    /// NIC: interface receive drops.
+    pub nic_drops: Option<u64>,
+    /// SOCK: socket or ring drops.
+    pub socket_drops: Option<u64>,
+    /// OURS: counted, not analysed.
+    pub not_analysed: u64,
+    /// Their UDP payload, in bytes.
+    pub not_analysed_bytes: u64,
+}
+
+/// Everything that is known.
+#[derive(Clone, Debug)]
+pub struct Model {
+    settings: Settings,
+    groups: Vec<Option<Box<Group>>>,
+    order: Vec<MembershipId>,
+    ifaces: Vec<IfaceState>,
+    events: EventLog,
+    own: BTreeSet<Endpoint>,
+    now: Now,
+    clock_offset_ns: i64,
+}
+
+impl Model {
+    /// An empty model at `now`.
+    pub fn new(settings: Settings, now: Now) -> Self {
+        Model {
+            settings,
+            groups: Vec::new(),
+            order: Vec::new(),
+            ifaces: Vec::new(),
+            events: EventLog::default(),
+            own: BTreeSet::new(),
+            now,
+            clock_offset_ns: now.offset_ns(),
+        }
+    }
+
+    /// The time of the last [`Model::advance`].
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// The rows, in the order in which they were asked for.
+    pub fn groups(&self) -> impl DoubleEndedIterator<Item = &Group> + '_ {
+        self.order.iter().filter_map(|id| self.group(*id))
+    }
+
+    /// Number of rows.
+    pub fn group_count(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The row of this number.
+    pub fn group(&self, id: MembershipId) -> Option<&Group> {
+        self.groups.get(id.0 as usize)?.as_deref()
+    }
+
+    fn group_mut(&mut self, id: MembershipId) -> Option<&mut Group> {
+        self.groups.get_mut(id.0 as usize)?.as_deref_mut()
+    }
+
+    /// The row that joins exactly this, if there is one.
+    pub fn find(&self, membership: &Membership) -> Option<&Group> {
+        self.groups().find(|g| *g.membership == *membership)
+    }
+
+    /// The event log.
+    pub fn events(&self) -> &EventLog {
+        &self.events
+    }
+
+    /// The interfaces as last enumerated.
+    pub fn ifaces(&self) -> &[IfaceState] {
+        &self.ifaces
+    }
+
+    /// The interface of this name.
+    pub fn iface(&self, name: &str) -> Option<&IfaceState> {
+        self.ifaces.iter().find(|i| &*i.iface.name == name)
+    }
+
+    // ---- what the engine tells -------------------------------------------------------------
+
+    /// A row was asked for: it stands as joining.
+    pub fn add(
+        &mut self,
+        id: MembershipId,
+        membership: Arc<Membership>,
+        origin: Origin,
+        label: Option<Arc<str>>,
+    ) {
+        let place = id.0 as usize;
+        if self.groups.len() <= place {
+            self.groups.resize_with(place + 1, || None);
+        }
+        let mtu = self.iface(&membership.iface).and_then(|i| i.iface.mtu);
+        let mut group = Group::new(id, membership, origin, label);
+        group.set_mtu(mtu);
+        self.groups[place] = Some(Box::new(group));
+        self.order.push(id);
+    }
+
+    /// A membership stands, for the first time or after a failure.
+    pub fn joined(&mut self, id: MembershipId, buffer: Buffer, now: Now) {
+        let at = Stamp { mono: now.mono, wall: now.wall };
+        let Some(g) = self.group_mut(id) else { return };
+        g.reopened();
+        g.stood(buffer, at);
+        let text = format!("joined {}", g.membership);
+        self.note_group(EventKind::Joined, id, now, text);
+    }
+
+    /// A membership was renewed on an interface that changed; `why` is a short phrase.
+    pub fn rejoined(&mut self, id: MembershipId, why: &str, now: Now) {
+        let Some(g) = self.group(id) else { return };
+        let text = format!("joined {} again: {why}", g.membership);
+        self.note_group(EventKind::Rejoined, id, now, text);
+    }
+
+    /// A membership could not be had, or was lost.
+    pub fn failed(&mut self, id: MembershipId, error: String, remedy: Option<String>, now: Now) {
+        let Some(g) = self.group_mut(id) else { return };
+        let text = match &remedy {
+            Some(r) => format!("{error}; {r}"),
+            None => error.clone(),
+        };
+        g.join = JoinState::Failed { error, remedy };
+        g.state = State::Failed;
+        self.note_group(EventKind::Failed, id, now, text);
+    }
+
+    /// A failed row is tried again.
+    pub fn retrying(&mut self, id: MembershipId) {
+        if let Some(g) = self.group_mut(id) {
+            g.join = JoinState::Joining;
+            g.state = State::Joining;
+        }
+    }
+
+    /// A row was given up.
+    pub fn left(&mut self, id: MembershipId, now: Now) {
+        let Some(g) = self.group(id) else { return };
+        let text = format!("left {}", g.membership);
+        self.note_group(EventKind::Left, id, now, text);
+        self.groups[id.0 as usize] = None;
+        self.order.retain(|&o| o != id);
+    }
+
+    /// The membership's filter changed (a source was blocked or unblocked).
+    pub fn filter_changed(&mut self, id: MembershipId, membership: Arc<Membership>, text: String, now: Now) {
+        if let Some(g) = self.group_mut(id) {
+            g.membership = membership;
+            self.note_group(EventKind::Note, id, now, text);
+        }
+    }
+
+    /// The responder was switched on or off for a row.
+    pub fn responding(&mut self, id: MembershipId, on: bool) {
+        if let Some(g) = self.group_mut(id) {
+            g.responding = on;
+        }
+    }
+
+    /// This endpoint is a sender of ours: what comes from it is marked.
+    pub fn own(&mut self, endpoint: Endpoint) {
+        if self.own.len() >= OWN_MAX {
+            self.own.pop_first();
+        }
+        self.own.insert(endpoint);
+        for g in self.groups.iter_mut().flatten() {
+            for s in g.sources.iter_mut().filter(|s| s.endpoint == endpoint) {
+                s.ours = true;
+            }
+        }
+    }
+
+    /// Adds an event about no row in particular.
+    pub fn note(&mut self, kind: EventKind, iface: Option<Arc<str>>, text: String, now: Now) {
+        self.events.push(Event {
+            number: 0,
+            time: now.wall,
+            kind,
+            membership: None,
+            source: None,
+            iface,
+            text,
+        });
+    }
+
+    /// Adds an event about a row.
+    pub fn note_group(&mut self, kind: EventKind, id: MembershipId, now: Now, text: String) {
+        let membership = self.group(id).map(|g| g.membership.clone());
+        self.events.push(Event {
+            number: 0,
+            time: now.wall,
+            kind,
+            membership,
+            source: None,
+            iface: None,
+            text,
+        });
+    }
+
+    /// The interfaces as they are now; what differs from before becomes events, except the first
+    /// time.
+    pub fn set_ifaces(&mut self, list: Vec<Iface>, now: Now) {
+        let first = self.ifaces.is_empty();
+        let before = std::mem::take(&mut self.ifaces);
+        for iface in list {
+            let old = before.iter().find(|o| o.iface.name == iface.name);
+            if !first && let Some(text) = iface_change(old.map(|o| &o.iface), &iface) {
+                self.note(EventKind::InterfaceChanged, Some(iface.name.clone()), text, now);
+            }
+            let same = old.filter(|o| o.iface.index == iface.index);
+            self.ifaces.push(IfaceState {
+                nic_drops: same.and_then(|o| o.nic_drops),
+                nic_base: same.and_then(|o| o.nic_base),
+                iface,
+            });
+        }
+        for old in &before {
+            if self.iface(&old.iface.name).is_none() {
+                let text = format!("{} vanished", old.iface.name);
+                self.note(EventKind::InterfaceChanged, Some(old.iface.name.clone()), text, now);
+            }
+        }
+        for id in self.order.clone() {
+            let mtu = self.group(id).and_then(|g| self.iface(&g.membership.iface)).map(|i| i.iface.mtu);
+            if let (Some(mtu), Some(g)) = (mtu, self.group_mut(id)) {
+                g.set_mtu(mtu);
+            }
+        }
+    }
+
+    /// The kernel's cumulative receive drops of an interface. The first figure is the zero.
+    pub fn nic_drops(&mut self, iface: &str, cumulative: u64) {
+        if let Some(i) = self.ifaces.iter_mut().find(|i| &*i.iface.name == iface) {
+            let base = *i.nic_base.get_or_insert(cumulative);
+            i.nic_drops = Some(cumulative.saturating_sub(base));
+        }
+    }
+
+    // ---- traffic and time ------------------------------------------------------------------
+
+    /// Counts a batch.
+    pub fn apply(&mut self, batch: &Batch) {
+        let received = batch.received;
+        let ring = self
+            .settings
+            .keep_packets
+            .then(|| (BUDGET_BYTES / self.order.len().max(1)).clamp(RING_MIN, RING_MAX));
+        let Model { groups, own, events, .. } = self;
+        for run in batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
+            let id = run[0].membership.0 as usize;
+            // A row that was left while its last batch was under way has no place any more.
+            let Some(group) = groups.get_mut(id).and_then(Option::as_deref_mut) else { continue };
+            for d in run {
+                let at = Stamp { mono: group.arrival(d, received), wall: d.time };
+                let found = group.record(d, batch.payload(d), at, || own.contains(&d.source), ring);
+                if let Some((_, new, noticed)) = found
+                    && (new || noticed.ttl_was.is_some() || noticed.tos_was.is_some())
+                {
+                    tell(events, group, d.source, new, noticed, at);
+                }
+            }
+            group.clock(received.offset_ns());
+        }
+        for a in &batch.accounts {
+            if let Some(g) = self.group_mut(a.membership) {
+                g.account(a, received.mono);
+            }
+        }
+    }
+
+    /// Brings everything that depends on time up to date: states, events of silence, losses that
+    /// are not waited for any longer.
+    pub fn advance(&mut self, now: Now) {
+        let step = now.offset_ns().wrapping_sub(self.clock_offset_ns);
+        if step.unsigned_abs() > 1_000_000 {
+            let text = format!("the wall clock was set by {:+.3} s", step as f64 / SECOND_NS as f64);
+            self.note(EventKind::ClockStep, None, text, now);
+        }
+        self.clock_offset_ns = now.offset_ns();
+        self.now = now;
+        let Model { groups, events, .. } = self;
+        for g in groups.iter_mut().flatten() {
+            settle_group(events, g, now);
+        }
+    }
+
+    /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
+    /// the last figures are final.
+    pub fn finish(&mut self) {
+        for g in self.groups.iter_mut().flatten() {
+            for s in g.sources.iter_mut() {
+                s.finish();
+            }
+        }
+    }
+
+    /// Sets the counters of one row, or of all, to zero.
+    pub fn reset(&mut self, which: Option<MembershipId>) {
+        match which {
+            Some(id) => {
+                if let Some(g) = self.group_mut(id) {
+                    g.reset();
+                }
+            }
+            None => {
+                for g in self.groups.iter_mut().flatten() {
+                    g.reset();
+                }
+                for i in &mut self.ifaces {
+                    i.nic_base = i.nic_base.map(|b| b + i.nic_drops.unwrap_or(0));
+                    i.nic_drops = i.nic_drops.map(|_| 0);
+                }
+            }
+        }
+    }
+
+    // ---- sums ------------------------------------------------------------------------------
+
+    /// The whole.
+    pub fn totals(&self) -> Totals {
+        let mut t = self.totals_of(self.groups());
+        for i in &self.ifaces {
+            if let Some(n) = i.nic_drops {
+                *t.nic_drops.get_or_insert_default() += n;
+            }
+        }
+        t
+    }
+
+    /// One interface.
+    pub fn totals_of_iface(&self, name: &str) -> Totals {
+        let mut t = self.totals_of(self.groups().filter(|g| &*g.membership.iface == name));
+        t.nic_drops = self.iface(name).and_then(|i| i.nic_drops);
+        t
+    }
+
+    /// These rows together; without NIC, which is no property of a row.
+    pub fn totals_of<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Totals {
+        let mut t = Totals::default();
+        for g in groups {
+            t.groups += 1;
+            t.sources += g.sources.len();
+            let c = &mut t.counters;
+            if g.counters.packets > 0 {
+                c.size_min =
+                    if c.packets == 0 { g.counters.size_min } else { c.size_min.min(g.counters.size_min) };
+            }
+            c.size_max = c.size_max.max(g.counters.size_max);
+            c.packets += g.counters.packets;
+            c.payload_bytes += g.counters.payload_bytes;
+            c.ip_bytes += g.counters.ip_bytes;
+            c.truncated += g.counters.truncated;
+            if let Some(r) = g.rate(self.now.mono) {
+                *t.rate.get_or_insert_default() += r;
+            }
+            if let Some(n) = g.continuity() {
+                *t.lost.get_or_insert_default() += n.lost;
+                *t.duplicates.get_or_insert_default() += n.duplicates;
+                *t.reordered.get_or_insert_default() += n.reordered;
+            }
+            if let Some(n) = g.drops.socket_drops {
+                *t.socket_drops.get_or_insert_default() += n;
+            }
+            t.not_analysed += g.drops.not_analysed;
+            t.not_analysed_bytes += g.drops.not_analysed_bytes;
+        }
+        t
+    }
+}
+
+fn event(kind: EventKind, g: &Group, source: Option<Endpoint>, at: Stamp, text: String) -> Event {
+    Event {
+        number: 0,
+        time: at.wall,
+        kind,
+        membership: Some(g.membership.clone()),
+        source,
+        iface: None,
+        text,
+    }
+}
+
+fn tell(events: &mut EventLog, g: &mut Group, from: Endpoint, new: bool, n: source::Noticed, at: Stamp) {
+    if new {
+        g.appeared += 1;
+        if g.appeared > APPEARED_A_SECOND {
+            g.appeared_hidden += 1;
+            return;
+        }
+        let ours = g.sources.get(from).is_some_and(|s| s.ours);
+        let text = format!("{from} sends to {}{}", g.membership, if ours { " (ours)" } else { "" });
+        events.push(event(EventKind::SourceAppeared, g, Some(from), at, text));
+    }
+    let Some(s) = g.sources.get(from) else { return };
+    // A marking that flaps is told when its number of changes doubles, not each time.
+    if let (Some(was), Some(is)) = (n.ttl_was, s.ttl.last)
+        && s.ttl.changes.is_power_of_two()
+    {
+        let text = format!("{from} on {}: TTL changed from {was} to {is}", g.membership);
+        events.push(event(EventKind::MarkingChanged, g, Some(from), at, text));
+    }
+    if let (Some(was), Some(is)) = (n.tos_was, s.tos.last)
+        && s.tos.changes.is_power_of_two()
+    {
+        let text = format!("{from} on {}: DSCP changed from {} to {}", g.membership, was >> 2, is >> 2);
+        events.push(event(EventKind::MarkingChanged, g, Some(from), at, text));
+    }
+}
+
+fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
+    let at = Stamp { mono: now.mono, wall: now.wall };
+    let was = g.state;
+    g.state = g.judge(now.mono);
+    let heard = g.counters.packets > 0;
+    if g.state == State::Silent && was != State::Silent {
+        let text = match g.last {
+            Some(last) => {
+                let s = now.mono.since(last.mono) / SECOND_NS;
+                format!("{} went silent: nothing for {s} s", g.membership)
+            }
+            None => format!("{} is silent: nothing since it was joined", g.membership),
+        };
+        events.push(event(EventKind::GroupSilent, g, None, at, text));
+    } else if was == State::Silent && heard && matches!(g.state, State::Live) {
+        let text = format!("{} has traffic again", g.membership);
+        events.push(event(EventKind::GroupBack, g, None, at, text));
+    }
+    let lost_here = g.drops.socket_drops.unwrap_or(0) + g.drops.not_analysed;
+    if now.mono < g.scan_at {
+        return;
+    }
+    g.scan_at = now.mono.plus(SECOND_NS / if g.sources.len() > 64 { 1 } else { 4 });
+    if lost_here > g.drops_told {
+        let text = format!(
+            "{}: {} dropped at the socket buffer, {} counted but not analysed",
+            g.membership,
+            g.drops.socket_drops.map_or_else(|| "–".into(), |n| n.to_string()),
+            g.drops.not_analysed
+        );
+        // Told again when it has doubled: an overload that lasts is one story, not a thousand.
+        g.drops_told = lost_here * 2;
+        events.push(event(EventKind::Dropped, g, None, at, text));
+    }
+    g.appeared = 0;
+    if g.appeared_hidden > 0 {
+        let text = format!("{}: {} more sources appeared", g.membership, g.appeared_hidden);
+        g.appeared_hidden = 0;
+        events.push(event(EventKind::SourceAppeared, g, None, at, text));
+    }
+    let expects = g.expects_traffic();
+    let membership = g.membership.clone();
+    for s in g.sources.iter_mut() {
+        let was = s.settle(now.mono, expects);
+        let (kind, text) = match (was, s.state) {
+            (before, State::Silent) if before != State::Silent => {
+                let quiet = now.mono.since(s.last.mono) / SECOND_NS;
+                let text = format!("{} on {membership} went silent: nothing for {quiet} s", s.endpoint);
+                (EventKind::SourceSilent, text)
+            }
+            (State::Silent, State::Live) => {
+                (EventKind::SourceBack, format!("{} on {membership} sends again", s.endpoint))
+            }
+            _ => continue,
+        };
+        events.push(Event {
+            number: 0,
+            time: now.wall,
+            kind,
+            membership: Some(membership.clone()),
+            source: Some(s.endpoint),
+            iface: None,
+            text,
+        });
+    }
+}
+
+/// What changed on an interface, in words; `None` if nothing did that matters.
+fn iface_change(old: Option<&Iface>, new: &Iface) -> Option<String> {
+    let name = &new.name;
+    let Some(old) = old else { return Some(format!("{name} appeared")) };
+    let mut parts = Vec::new();
+    if old.index != new.index {
+        parts.push("was made anew".to_owned());
+    }
+    if old.up != new.up {
+        parts.push(if new.up { "is up" } else { "is down" }.to_owned());
+    }
+    if old.carrier != new.carrier && new.up {
+        match new.carrier {
+            Some(true) => parts.push("has its carrier back".to_owned()),
+            Some(false) => parts.push("lost its carrier".to_owned()),
+            None => {}
+        }
+    }
+    let list = |i: &Iface| i.addrs.iter().map(|a| a.ip).collect::<BTreeSet<IpAddr>>();
+    let (before, after) = (list(old), list(new));
+    for gone in before.difference(&after) {
+        parts.push(format!("lost the address {gone}"));
+    }
+    for got in after.difference(&before) {
+        parts.push(format!("got the address {got}"));
+    }
+    (!parts.is_empty()).then(|| format!("{name} {}", parts.join(", ")))
+}
+
+/// The rate of a source over the last second.
+pub fn source_rate(s: &Source, now: Mono, since: Mono) -> Option<Rate> {
+    s.rate.rate(now, since)
+}
+
+#[cfg(test)]
+mod tests;

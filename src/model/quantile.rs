@@ -1,0 +1,130 @@
+//! A histogram of durations with bounded memory, for percentiles of inter-arrival times.
+//!
+//! Log-linear: each power of two is cut into 32 equal cells, so a percentile is right to 1/64 of
+//! its value (1.6 %) from 1 µs to 36 minutes; what is outside counts into the first or last cell.
+
+use std::fmt;
+
+const SUB_BITS: u32 = 5;
+const SUB: usize = 1 << SUB_BITS;
+/// Values are in units of 1 µs / 32, so that the first linear stretch ends at 1 µs.
+const UNIT_SHIFT: u32 = 5;
+const OCTAVES: usize = 32;
+const CELLS: usize = OCTAVES * SUB;
+
+/// A histogram of durations in nanoseconds: 4 KiB.
+#[derive(Clone)]
+pub struct Quantiles {
+    cells: Box<[u32; CELLS]>,
+    total: u64,
+}
+
+impl Default for Quantiles {
+    fn default() -> Self {
+        Quantiles { cells: Box::new([0; CELLS]), total: 0 }
+    }
+}
+
+impl fmt::Debug for Quantiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Quantiles({} samples)", self.total)
+    }
+}
+
+fn cell(ns: u64) -> usize {
+    let v = ns >> UNIT_SHIFT;
+    if v < SUB as u64 {
+        return v as usize;
+    }
+    let octave = 63 - v.leading_zeros() - SUB_BITS;
+    let sub = (v >> octave) as usize - SUB;
+    (((octave as usize + 1) << SUB_BITS) + sub).min(CELLS - 1)
+}
+
+/// The lower end of a cell and its width, in nanoseconds.
+fn span(cell: usize) -> (u64, u64) {
+    if cell < SUB {
+        return ((cell as u64) << UNIT_SHIFT, 1 << UNIT_SHIFT);
+    }
+    let octave = (cell >> SUB_BITS) as u32 - 1;
+    let low = ((SUB + (cell & (SUB - 1))) as u64) << octave;
+    (low << UNIT_SHIFT, 1u64 << (octave + UNIT_SHIFT))
+}
+
+impl Quantiles {
+    /// Counts one duration.
+    pub fn add(&mut self, ns: u64) {
+        let c = &mut self.cells[cell(ns)];
+        *c = c.saturating_add(1);
+        self.total += 1;
+    }
+
+    /// How many were counted.
+    pub fn len(&self) -> u64 {
+        self.total
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// The duration in nanoseconds that a share `q` (0 to 1) of all stays at or below: the middle of
+    /// the cell that holds it. `None` without samples.
+    pub fn quantile(&self, q: f64) -> Option<u64> {
+        if self.total == 0 {
+            return None;
+        }
+        let rank = ((q * self.total as f64).ceil() as u64).clamp(1, self.total);
+        let mut seen = 0u64;
+        for (i, &n) in self.cells.iter().enumerate() {
+            seen += u64::from(n);
+            if seen >= rank {
+                let (low, width) = span(i);
+                return Some(low + width / 2);
+            }
+        }
+        None
+    }
+
+    /// The cells that hold something, as (lowest duration in ns, width in ns, count), shortest first.
+    pub fn cells(&self) -> impl Iterator<Item = (u64, u64, u32)> + '_ {
+        self.cells.iter().enumerate().filter(|(_, n)| **n > 0).map(|(i, &n)| {
+            let (low, width) = span(i);
+            (low, width, n)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn percentiles_of_a_known_set_are_right_within_a_cell() {
+        let mut q = Quantiles::default();
+        for i in 1..=1000u64 {
+            q.add(i * 10_000);
+        }
+        for (p, want) in [(0.5, 5_000_000u64), (0.99, 9_900_000), (1.0, 10_000_000)] {
+            let got = q.quantile(p).unwrap();
+            assert!(got.abs_diff(want) as f64 <= want as f64 / 32.0, "p{p}: {got} for {want}");
+        }
+        assert_eq!(Quantiles::default().quantile(0.5), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_duration_falls_into_the_cell_that_spans_it(ns in 0u64..2_000_000_000_000) {
+            let (low, width) = span(cell(ns));
+            prop_assert!(low <= ns && ns < low + width);
+            prop_assert!(ns < 1_000 || width as f64 <= ns as f64 / 32.0 + 1.0);
+        }
+
+        #[test]
+        fn no_duration_is_too_long(ns in any::<u64>()) {
+            prop_assert!(cell(ns) < CELLS);
+        }
+    }
+}

@@ -1,0 +1,536 @@
+//! One sender to one group: exact counters, marking, timing, continuity, recognition.
+
+use hashbrown::HashMap;
+
+use crate::base::batch::Datagram;
+use crate::base::group::Endpoint;
+use crate::base::time::{Mono, SECOND_NS, Wall};
+use crate::model::quantile::Quantiles;
+use crate::model::rate::{RateWindow, Strip, Weight};
+use crate::model::sequence::{SeqCounts, SeqTracker};
+use crate::wire::{self, Confidence, Hint, Protocol, SeqSample};
+
+/// Streams (SSRC, PID …) of one source whose continuity is followed; the longest quiet one makes
+/// room for another.
+pub const STREAMS_MAX: usize = 8;
+/// Bytes of the last payload that are kept with a source.
+pub const LAST_PAYLOAD: usize = 160;
+/// Datagrams that must agree before a guess at the protocol is believed.
+const AGREE: u8 = 3;
+/// Datagrams in a row that must contradict before a belief is given up.
+const CONTRADICT: u8 = 8;
+/// An unrecognised stream is looked at anew every so many datagrams.
+const RETRY_EVERY: u64 = 256;
+
+/// A moment by both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// For gaps and ages.
+    pub mono: Mono,
+    /// For showing and writing.
+    pub wall: Wall,
+}
+
+/// What was counted, exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams analysed.
+    pub packets: u64,
+    /// Their UDP payload, in bytes.
+    pub payload_bytes: u64,
+    /// With IP and UDP headers, per fragment, in bytes.
+    pub ip_bytes: u64,
+    /// Datagrams of which not the whole payload was captured.
+    pub truncated: u64,
+    /// Smallest payload, in bytes; meaningful once `packets` is above 0.
+    pub size_min: u32,
+    /// Largest payload, in bytes.
+    pub size_max: u32,
+}
+
+impl Counters {
+    pub(crate) fn add(&mut self, len: u32, ip_bytes: u64, truncated: bool) {
+        self.size_min = if self.packets == 0 { len } else { self.size_min.min(len) };
+        self.size_max = self.size_max.max(len);
+        self.packets += 1;
+        self.payload_bytes += u64::from(len);
+        self.ip_bytes += ip_bytes;
+        self.truncated += u64::from(truncated);
+    }
+
+    /// Mean payload in bytes, `None` without datagrams.
+    pub fn size_mean(&self) -> Option<f64> {
+        (self.packets > 0).then(|| self.payload_bytes as f64 / self.packets as f64)
+    }
+}
+
+/// A marking that should stay the same: the last value, its range, how often it changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marking {
+    /// The last value; `None` where the system does not tell.
+    pub last: Option<u8>,
+    /// The smallest seen.
+    pub min: u8,
+    /// The largest seen.
+    pub max: u8,
+    /// How often it differed from the one before.
+    pub changes: u32,
+}
+
+impl Marking {
+    /// Takes the next value; true if it differs from the last.
+    fn take(&mut self, value: Option<u8>) -> bool {
+        let Some(v) = value else { return false };
+        let changed = match self.last {
+            None => {
+                (self.min, self.max) = (v, v);
+                false
+            }
+            Some(last) => last != v,
+        };
+        self.last = Some(v);
+        self.min = self.min.min(v);
+        self.max = self.max.max(v);
+        self.changes += u32::from(changed);
+        changed
+    }
+}
+
+/// Inter-arrival times in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// How many were measured: one less than the datagrams.
+    pub count: u64,
+    /// The shortest.
+    pub min_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+    /// All together.
+    pub sum_ns: u64,
+    /// The usual one: a running mean over some 16 gaps.
+    pub usual_ns: u64,
+}
+
+impl Gaps {
+    pub(crate) fn add(&mut self, ns: u64) {
+        self.min_ns = if self.count == 0 { ns } else { self.min_ns.min(ns) };
+        self.max_ns = self.max_ns.max(ns);
+        self.sum_ns = self.sum_ns.saturating_add(ns);
+        self.usual_ns = if self.count == 0 {
+            ns
+        } else {
+            (self.usual_ns as i64 + (ns as i64 - self.usual_ns as i64) / 16) as u64
+        };
+        self.count += 1;
+    }
+
+    /// The mean in nanoseconds, `None` without gaps.
+    pub fn mean_ns(&self) -> Option<u64> {
+        self.sum_ns.checked_div(self.count)
+    }
+}
+
+/// States of a source or group; what they mean is in [`State::of`] and [`crate::model::group`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// The membership is being set up.
+    Joining,
+    /// Traffic within 2 s, or within ten times its usual gap.
+    Live,
+    /// Quiet for longer; nothing wrong in that.
+    Idle,
+    /// Traffic should be there and is not.
+    Silent,
+    /// The join failed.
+    Failed,
+}
+
+impl State {
+    /// The word shown and written.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Joining => "joining",
+            State::Live => "live",
+            State::Idle => "idle",
+            State::Silent => "silent",
+            State::Failed => "failed",
+        }
+    }
+
+    /// The state of something that sent `packets` datagrams, the last of them `quiet_ns` ago, with
+    /// this usual and 99th percentile gap.
+    pub fn of(packets: u64, quiet_ns: u64, usual_ns: u64, p99_ns: u64, may_be_silent: bool) -> State {
+        if quiet_ns <= (2 * SECOND_NS).max(10 * usual_ns) {
+            State::Live
+        } else if may_be_silent && packets >= 10 && quiet_ns > (5 * SECOND_NS).max(10 * p99_ns) {
+            State::Silent
+        } else {
+            State::Idle
+        }
+    }
+}
+
+/// What a stream was recognised as, and how that came about.
+#[derive(Clone, Copy, Default)]
+pub struct Recognition {
+    /// The protocol believed in, with the confidence of it.
+    pub protocol: Option<(&'static Protocol, Confidence)>,
+    candidate: Option<&'static Protocol>,
+    agree: u8,
+    contradict: u8,
+    last_seq: Option<SeqSample>,
+}
+
+impl std::fmt::Debug for Recognition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Recognition({:?})", self.protocol.map(|(p, c)| (p.id, c)))
+    }
+}
+
+impl Recognition {
+    /// Looks at the next datagram of the stream, the `nth`.
+    fn look(&mut self, payload: &[u8], hint: &Hint, nth: u64) {
+        if let Some((p, _)) = self.protocol {
+            // Belief is sticky and cheap: one look in sixteen, each one while in doubt.
+            if nth.is_multiple_of(16) || self.contradict > 0 {
+                if (p.detect)(payload, hint).is_some() {
+                    self.contradict = 0;
+                } else {
+                    self.contradict += 1;
+                    if self.contradict >= CONTRADICT {
+                        *self = Recognition::default();
+                    }
+                }
+            }
+            return;
+        }
+        if nth >= 16 && self.candidate.is_none() && !nth.is_multiple_of(RETRY_EVERY) {
+            return;
+        }
+        match wire::recognise(payload, hint) {
+            Some((p, c)) if c > Confidence::Guess => self.protocol = Some((p, c)),
+            Some((p, c)) => {
+                let same = self.candidate.is_some_and(|k| std::ptr::eq(k, p));
+                let follows = self.follows(p, payload);
+                self.agree = if same && follows { self.agree + 1 } else { 1 };
+                self.candidate = Some(p);
+                if self.agree >= AGREE {
+                    self.protocol = Some((p, c.max(Confidence::Likely)));
+                }
+            }
+            None => (self.candidate, self.agree) = (None, 0),
+        }
+    }
+
+    /// For a guess at a numbered protocol: whether this number follows the last one.
+    fn follows(&mut self, p: &'static Protocol, payload: &[u8]) -> bool {
+        let Some(read) = p.sequence else { return true };
+        let mut first = None;
+        read(payload, &mut |s| first = first.or(Some(s)));
+        let last = std::mem::replace(&mut self.last_seq, first);
+        match (last, first) {
+            (Some(a), Some(b)) => {
+                let mask = if a.bits >= 64 { u64::MAX } else { (1 << a.bits) - 1 };
+                a.stream == b.stream && a.value.wrapping_add(u64::from(a.count)) & mask == b.value
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What is kept only for sources that are few, busy or looked at (see `SPEC.md`, Bounds).
+#[derive(Clone, Debug)]
+pub struct Detail {
+    /// The last minute.
+    pub strip: Strip,
+    /// Inter-arrival times.
+    pub gaps: Quantiles,
+    streams: Vec<SeqTracker>,
+    last_payload: [u8; LAST_PAYLOAD],
+    last_len: u16,
+}
+
+impl Detail {
+    fn new(since: Mono) -> Self {
+        Detail {
+            strip: Strip::new(since),
+            gaps: Quantiles::default(),
+            streams: Vec::new(),
+            last_payload: [0; LAST_PAYLOAD],
+            last_len: 0,
+        }
+    }
+
+    /// The first bytes of the last payload.
+    pub fn last_payload(&self) -> &[u8] {
+        &self.last_payload[..self.last_len as usize]
+    }
+
+    /// The streams whose continuity is followed.
+    pub fn streams(&self) -> &[SeqTracker] {
+        &self.streams
+    }
+}
+
+/// One sender to one group.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Who it is.
+    pub endpoint: Endpoint,
+    /// What it sent.
+    pub counters: Counters,
+    /// Its first datagram.
+    pub first: Stamp,
+    /// Its last datagram.
+    pub last: Stamp,
+    /// TTL or hop limit on arrival.
+    pub ttl: Marking,
+    /// TOS or traffic class byte: DSCP in the upper six bits.
+    pub tos: Marking,
+    /// Inter-arrival times.
+    pub gaps: Gaps,
+    /// The last second.
+    pub rate: RateWindow,
+    /// Counters of streams that were given up to make room.
+    retired: SeqCounts,
+    /// What it carries.
+    pub recognition: Recognition,
+    /// Whether this host sent it.
+    pub ours: bool,
+    /// As of the last look at it.
+    pub state: State,
+    /// The rest, where it is kept.
+    pub detail: Option<Box<Detail>>,
+}
+
+/// What a datagram changed that is worth an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noticed {
+    /// TTL before, if it changed.
+    pub ttl_was: Option<u8>,
+    /// TOS before, if it changed.
+    pub tos_was: Option<u8>,
+    /// Nanoseconds since the datagram before.
+    pub gap_ns: Option<u64>,
+}
+
+impl Source {
+    fn new(endpoint: Endpoint, at: Stamp, ours: bool, detailed: bool) -> Self {
+        Source {
+            endpoint,
+            counters: Counters::default(),
+            first: at,
+            last: at,
+            ttl: Marking::default(),
+            tos: Marking::default(),
+            gaps: Gaps::default(),
+            rate: RateWindow::default(),
+            retired: SeqCounts::default(),
+            recognition: Recognition::default(),
+            ours,
+            state: State::Live,
+            detail: detailed.then(|| Box::new(Detail::new(at.mono))),
+        }
+    }
+
+    pub(crate) fn record(
+        &mut self,
+        d: &Datagram,
+        payload: &[u8],
+        at: Stamp,
+        ip_bytes: u64,
+        to: Endpoint,
+    ) -> Noticed {
+        let mut noticed = Noticed::default();
+        let nth = self.counters.packets;
+        if nth > 0 {
+            let gap = at.mono.since(self.last.mono);
+            self.gaps.add(gap);
+            noticed.gap_ns = Some(gap);
+        }
+        self.counters.add(d.len, ip_bytes, d.is_truncated());
+        let (ttl, tos) = (self.ttl.last, self.tos.last);
+        if self.ttl.take(d.ttl) {
+            noticed.ttl_was = ttl;
+        }
+        if self.tos.take(d.tos) {
+            noticed.tos_was = tos;
+        }
+        self.last = at;
+        self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes });
+        self.recognition.look(payload, &Hint { to, from: self.endpoint, len: d.len as usize }, nth);
+        if let Some(detail) = &mut self.detail {
+            detail.strip.add(at.mono, 1, u64::from(d.len));
+            if let Some(gap) = noticed.gap_ns {
+                detail.gaps.add(gap);
+            }
+            let kept = payload.len().min(LAST_PAYLOAD);
+            detail.last_payload[..kept].copy_from_slice(&payload[..kept]);
+            detail.last_len = kept as u16;
+            if let Some((p, _)) = self.recognition.protocol
+                && let Some(read) = p.sequence
+            {
+                let retired = &mut self.retired;
+                read(payload, &mut |s| offer(&mut detail.streams, retired, s, at.mono));
+            }
+        }
+        noticed
+    }
+
+    /// Continuity over all its streams; `None` while no counter is known to be there.
+    pub fn continuity(&self) -> Option<SeqCounts> {
+        let streams = self.detail.as_ref().map_or(&[][..], |d| &d.streams);
+        if streams.is_empty() && self.retired == SeqCounts::default() {
+            return None;
+        }
+        let mut sum = self.retired;
+        for s in streams {
+            sum += s.counts();
+        }
+        Some(sum)
+    }
+
+    /// The protocol it carries, if that is known.
+    pub fn protocol(&self) -> Option<&'static Protocol> {
+        self.recognition.protocol.map(|(p, _)| p)
+    }
+
+    /// Brings what depends on time up to date; returns the state before.
+    pub(crate) fn settle(&mut self, now: Mono, may_be_silent: bool) -> State {
+        let quiet = now.since(self.last.mono);
+        let mut p99 = self.gaps.usual_ns;
+        if let Some(detail) = &mut self.detail {
+            for s in &mut detail.streams {
+                s.settle(now);
+            }
+            // Percentiles are only looked at when they can matter.
+            if quiet > 5 * SECOND_NS {
+                p99 = detail.gaps.quantile(0.99).unwrap_or(p99);
+            }
+        }
+        let was = self.state;
+        self.state = State::of(self.counters.packets, quiet, self.gaps.usual_ns, p99, may_be_silent);
+        was
+    }
+
+    /// Ends the waiting for late numbers.
+    pub(crate) fn finish(&mut self) {
+        for s in self.detail.iter_mut().flat_map(|d| &mut d.streams) {
+            s.settle(Mono(u64::MAX));
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.counters = Counters::default();
+        self.gaps = Gaps::default();
+        self.retired = SeqCounts::default();
+        self.ttl.changes = 0;
+        self.tos.changes = 0;
+        if let Some(detail) = &mut self.detail {
+            detail.streams.clear();
+            detail.gaps = Quantiles::default();
+        }
+    }
+}
+
+fn offer(streams: &mut Vec<SeqTracker>, retired: &mut SeqCounts, s: SeqSample, at: Mono) {
+    if let Some(t) = streams.iter_mut().find(|t| t.stream() == s.stream) {
+        t.offer(s, at);
+        return;
+    }
+    if streams.len() == STREAMS_MAX {
+        let quietest = (0..STREAMS_MAX).min_by_key(|&i| streams[i].last_at()).unwrap_or(0);
+        let mut gone = streams.swap_remove(quietest);
+        gone.settle(Mono(u64::MAX));
+        *retired += gone.counts();
+    }
+    streams.push(SeqTracker::new(s, at));
+}
+
+/// The sources of a group, found by endpoint, listed in the order of their appearance.
+#[derive(Clone, Debug, Default)]
+pub struct SourceTable {
+    index: HashMap<Endpoint, u32>,
+    list: Vec<Source>,
+    last: u32,
+}
+
+/// Sources of a group that are kept with [`Detail`] as they appear.
+pub const DETAILED: usize = 4096;
+/// Sources that a group keeps; what more send is counted on the group only.
+pub const SOURCES_MAX: usize = 1_000_000;
+
+impl SourceTable {
+    /// The place of a source, made if it is new (then the second value is true); `None` when the
+    /// table is full.
+    pub(crate) fn place(&mut self, from: Endpoint, at: Stamp, ours: bool) -> Option<(usize, bool)> {
+        if let Some(s) = self.list.get(self.last as usize)
+            && s.endpoint == from
+        {
+            return Some((self.last as usize, false));
+        }
+        if let Some(&i) = self.index.get(&from) {
+            self.last = i;
+            return Some((i as usize, false));
+        }
+        if self.list.len() == SOURCES_MAX {
+            return None;
+        }
+        let i = self.list.len() as u32;
+        self.list.push(Source::new(from, at, ours, self.list.len() < DETAILED));
+        self.index.insert(from, i);
+        self.last = i;
+        Some((i as usize, true))
+    }
+
+    pub(crate) fn at_mut(&mut self, place: usize) -> &mut Source {
+        &mut self.list[place]
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        self.list.iter_mut()
+    }
+
+    /// All sources, in the order of their appearance.
+    pub fn list(&self) -> &[Source] {
+        &self.list
+    }
+
+    /// The source of this endpoint.
+    pub fn get(&self, from: Endpoint) -> Option<&Source> {
+        self.index.get(&from).map(|&i| &self.list[i as usize])
+    }
+
+    /// Number of sources kept.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_without_detail_stays_within_512_bytes() {
+        assert!(size_of::<Source>() + size_of::<(Endpoint, u32)>() <= 512, "{}", size_of::<Source>());
+    }
+
+    #[test]
+    fn states_follow_the_specification() {
+        let s = SECOND_NS;
+        assert_eq!(State::of(1, 2 * s, 0, 0, true), State::Live);
+        assert_eq!(State::of(1, 3 * s, 0, 0, true), State::Idle);
+        assert_eq!(State::of(100, 9 * s, s, s, true), State::Live);
+        assert_eq!(State::of(100, 11 * s, s, s, true), State::Silent);
+        assert_eq!(State::of(100, 11 * s, s, 2 * s, true), State::Idle);
+        assert_eq!(State::of(100, 6 * s, s / 1000, s / 1000, true), State::Silent);
+        assert_eq!(State::of(9, 6 * s, s / 1000, s / 1000, true), State::Idle);
+        assert_eq!(State::of(100, 60 * s, s / 1000, s / 1000, false), State::Idle);
+    }
+}
