@@ -5,5 +5,6 @@
 //! channels), [`export`] (text formats), [`ui`] (the dashboard).
 
 pub mod base;
+pub mod engine;
 pub mod model;
 pub mod wire;
