@@ -7,4 +7,5 @@
 pub mod base;
 pub mod engine;
 pub mod model;
+pub mod ui;
 pub mod wire;

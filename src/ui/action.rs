@@ -1,0 +1,51 @@
+//! What the screen asks of the front end's loop.
+
+use std::net::IpAddr;
+
+use crate::base::group::{Membership, MembershipId};
+use crate::engine::command::{Respond, SendId, SendJob};
+
+/// A wish of the person at the keyboard that needs more than the screen's own state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Join these; the text is what was typed, to be offered again, and kept in the config if so
+    /// wished.
+    Join {
+        /// One row each.
+        memberships: Vec<Membership>,
+        /// As typed.
+        typed: String,
+        /// Join it at the next start as well.
+        keep: bool,
+    },
+    /// Leave these rows; one [`Action::Undo`] brings all of them back.
+    Leave(Vec<MembershipId>),
+    /// Bring back what was left last.
+    Undo,
+    /// Try a failed row again.
+    Retry(MembershipId),
+    /// Zero the counters of one row, or of all.
+    Reset(Option<MembershipId>),
+    /// Start a send.
+    Send(Box<SendJob>),
+    /// Send one test message to a row at once.
+    SendTest(MembershipId),
+    /// Stop a send.
+    StopSend(SendId),
+    /// Set the responder of a row.
+    Respond(MembershipId, Respond),
+    /// Stop letting a source through on a row.
+    Block(MembershipId, IpAddr),
+    /// Let it through again.
+    Unblock(MembershipId, IpAddr),
+    /// Look up the name of an address.
+    Resolve(IpAddr),
+    /// Put this on the clipboard (OSC 52).
+    Copy(String),
+    /// Stop like a shell job (Ctrl-Z).
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// End the program.
+    Quit,
+}
