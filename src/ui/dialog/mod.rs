@@ -1,0 +1,10 @@
+//! Pop-up dialogs: join, send, running sends, yes or no, and messages.
+//!
+//! Each is a [`Layer`](crate::ui::layer::Layer): it takes keys, draws itself over the screen, and
+//! closes with the actions to carry out. None reads a file, a socket or a clock.
+
+pub mod choice;
+pub mod form;
+pub mod input;
+pub mod popup;
+pub mod value;
