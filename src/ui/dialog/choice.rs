@@ -71,6 +71,12 @@ impl Choice {
         }
     }
 
+    /// Puts other options in place of these; the one chosen stays where it is, if it can.
+    pub fn replace(&mut self, options: Vec<Choose>) {
+        self.at = self.at.min(options.len().saturating_sub(1));
+        self.options = options;
+    }
+
     /// Takes a key: arrows move within the grid, Space goes on to the next, a letter or digit to the
     /// next option that begins with it. False if the key moves nothing.
     pub fn key(&mut self, key: KeyEvent) -> bool {
@@ -102,6 +108,9 @@ impl Choice {
 
     /// Draws it from the top of `area`; returns the rows taken.
     pub fn draw(&mut self, buf: &mut Buffer, area: Rect, focused: bool, theme: &Theme) -> u16 {
+        if self.options.is_empty() {
+            return 0;
+        }
         let widest = self.options.iter().map(Choose::width).max().unwrap_or(0);
         let step = widest.saturating_add(GAP);
         self.columns = usize::from((area.width.saturating_add(GAP) / step.max(1)).max(1));
@@ -171,11 +180,8 @@ mod tests {
         let options = (0..40).map(|i| Choose::plain(&format!("veth{i}"))).collect();
         let mut c = Choice::new(options, 2);
         c.choose(39);
-        let (lines, rows) = drawn(&mut c, 12, 4);
-        assert_eq!(
-            lines,
-            ["( ) veth38", "(•) veth39", "↑↓ and 38 more", ""].map(|l: &str| &l[..l.len().min(17)])
-        );
+        let (lines, rows) = drawn(&mut c, 16, 4);
+        assert_eq!(lines, ["( ) veth38", "(•) veth39", "↑↓ and 38 more", ""]);
         assert_eq!(rows, 3);
     }
 }

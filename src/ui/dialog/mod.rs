@@ -5,6 +5,8 @@
 
 pub mod choice;
 pub mod form;
+pub mod ifaces;
 pub mod input;
 pub mod popup;
+pub mod send;
 pub mod value;
