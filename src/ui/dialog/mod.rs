@@ -9,4 +9,6 @@ pub mod ifaces;
 pub mod input;
 pub mod popup;
 pub mod send;
+#[cfg(test)]
+mod testing;
 pub mod value;

@@ -312,40 +312,61 @@ fn form(to: &str) -> Form<Item> {
     let rows = vec![
         vec![Field::line(Item::To, "To", to).hint("Group and port, a name, or any address and port")],
         vec![Field::choice(Item::On, "On", Choice::new(Vec::new(), 3)).hint("The interface it leaves by")],
-        vec![Field::choice(Item::Kind, "Send", choice(&["probe", "ping", "text", "hex", "file"]))
-            .hint("A probe shows loss, hops and delay to any mcscope; a ping asks for an answer")],
+        vec![
+            Field::choice(Item::Kind, "Send", choice(&["probe", "ping", "text", "hex", "file"]))
+                .hint("A probe shows loss, hops and delay to any mcscope; a ping asks for an answer"),
+        ],
         vec![
             Field::line(Item::Text, "Text", "").hint(r"Escapes: \n \r \t \0 \\ \xNN \u{NNNN}"),
             Field::line(Item::Hex, "Bytes", "").hint("Pairs of hex digits: de ad be ef"),
             Field::line(Item::File, "File", "").hint("The path of a file: each datagram carries all of it"),
         ],
-        vec![Field::choice(Item::Plan, "Plan", choice(&["steady", "ladder", "soak"]))
-            .hint("Ladder: rates up to the guard, then bursts. Soak: one a second, for long")],
         vec![
-            first(Field::line(Item::Count, "Count", "10")).placeholder("no end").hint("How many; empty: until stopped"),
-            second(Field::line(Item::Rate, "Rate", "10/s")).hint("10/s, 30/min, 5k, 20Mbit; an interval: 100ms; or max"),
-            third(Field::line(Item::Burst, "Burst", "1")).hint("So many back to back at a time; the rate stays the average"),
-            first(Field::line(Item::Step, "Step", "10s")).hint("How long each rate of the ladder lasts"),
-            first(Field::line(Item::Soak, "For", "10m")).hint("Longer than several query intervals (125 s each)"),
+            Field::choice(Item::Plan, "Plan", choice(&["steady", "ladder", "soak"]))
+                .hint("Ladder: rates up to the guard, then bursts. Soak: one a second, for long"),
         ],
         vec![
-            first(Field::line(Item::For, "For", "")).placeholder("no end").hint("Stop after this time: 30s, 5m"),
+            first(Field::line(Item::Count, "Count", "10"))
+                .placeholder("no end")
+                .hint("How many; empty: until stopped"),
+            second(Field::line(Item::Rate, "Rate", "10/s"))
+                .hint("10/s, 30/min, 5k, 20Mbit; an interval: 100ms; or max"),
+            third(Field::line(Item::Burst, "Burst", "1"))
+                .hint("So many back to back at a time; the rate stays the average"),
+            first(Field::line(Item::Step, "Step", "10s")).hint("How long each rate of the ladder lasts"),
+            first(Field::line(Item::Soak, "For", "10m"))
+                .hint("Longer than several query intervals (125 s each)"),
+        ],
+        vec![
+            first(Field::line(Item::For, "For", ""))
+                .placeholder("no end")
+                .hint("Stop after this time: 30s, 5m"),
             second(Field::line(Item::Size, "Size", "")).hint("Payload in bytes: 200, 1.2k; random: 100-1400"),
             third(Field::line(Item::From, "From port", "")).placeholder("any").hint("The port to send from"),
         ],
         vec![
             first(Field::line(Item::Ttl, "TTL", "1")).hint("TTL or hop limit: 1 stops at the first router"),
-            second(Field::line(Item::Dscp, "DSCP", "BE")).hint("0 to 63, 0x2e, or a name: EF, AF41, CS6, VA, LE"),
-            third(Field::check(Item::Loop, "Loop back", true, "")).hint("Programs on this host get it as well"),
+            second(Field::line(Item::Dscp, "DSCP", "BE"))
+                .hint("0 to 63, 0x2e, or a name: EF, AF41, CS6, VA, LE"),
+            third(Field::check(Item::Loop, "Loop back", true, ""))
+                .hint("Programs on this host get it as well"),
         ],
         vec![
-            first(Field::line(Item::Drop, "Drop each", "")).placeholder("never").hint("Leave out each Nth number on purpose"),
-            second(Field::line(Item::Dup, "Double each", "")).placeholder("never").hint("Send each Nth number twice on purpose"),
-            third(Field::line(Item::Swap, "Swap each", "")).placeholder("never").hint("Send each Nth number after its successor on purpose"),
+            first(Field::line(Item::Drop, "Drop each", ""))
+                .placeholder("never")
+                .hint("Leave out each Nth number on purpose"),
+            second(Field::line(Item::Dup, "Double each", ""))
+                .placeholder("never")
+                .hint("Send each Nth number twice on purpose"),
+            third(Field::line(Item::Swap, "Swap each", ""))
+                .placeholder("never")
+                .hint("Send each Nth number after its successor on purpose"),
         ],
         vec![
-            first(Field::line(Item::Wait, "Await", "")).hint("Wait for answers after the last one: 2s; 0 does not"),
-            second(Field::line(Item::Guard, "Guard", &DEFAULT_LIMIT_PPS.to_string())).hint("No faster than this, in packets a second: raise it here"),
+            first(Field::line(Item::Wait, "Await", ""))
+                .hint("Wait for answers after the last one: 2s; 0 does not"),
+            second(Field::line(Item::Guard, "Guard", &DEFAULT_LIMIT_PPS.to_string()))
+                .hint("No faster than this, in packets a second: raise it here"),
         ],
     ];
     Form::new(rows, Item::To)

@@ -82,7 +82,8 @@ impl Fields<'_> {
 /// Reads the form.
 pub fn reading(form: &Form<Item>, ifaces: &[IfaceState], options: &IfaceOptions) -> Reading {
     let mut f = Fields { form, troubles: Vec::new() };
-    let target = f.take(Item::To, |text| read(text, target, &["1", ":1", ".1:1", ".1.1:1", ".1.1.1:1", ":]:1"]));
+    let target =
+        f.take(Item::To, |text| read(text, target, &["1", ":1", ".1:1", ".1.1:1", ".1.1.1:1", ":]:1"]));
     let named = target.as_ref().and_then(|t| t.iface.clone());
     let iface = iface(&mut f, named.as_deref(), options);
     let (payload, file, length) = payload(&mut f);
@@ -262,7 +263,9 @@ fn read_pace(text: &str) -> Result<Pace, TextError> {
         Err(e) => e,
     };
     match parse_duration(text) {
-        Ok(d) if d.is_zero() => Err(TextError::new(text, 0..text.len(), "an interval of 0 has no rate").help(FORM)),
+        Ok(d) if d.is_zero() => {
+            Err(TextError::new(text, 0..text.len(), "an interval of 0 has no rate").help(FORM))
+        }
         Ok(d) => Ok(Pace::Every(d)),
         Err(_) => Err(wrong.help(FORM)),
     }
@@ -291,7 +294,9 @@ fn plan(f: &mut Fields<'_>, mean: Option<f64>) -> Option<Plan> {
             let duration = f.maybe(Item::For, |text| read(text, positive, &["s", "1s"]));
             let burst = f.count(Item::Burst, 1, 65_535, "a burst");
             let burst = burst.map(|b| b.unwrap_or(1) as u32);
-            let pace = f.take(Item::Rate, |text| read(text, read_pace, &["s", "t", "it", "/s", "1", "1s", "x", "ax"]));
+            let pace = f.take(Item::Rate, |text| {
+                read(text, read_pace, &["s", "t", "it", "/s", "1", "1s", "x", "ax"])
+            });
             let rate_pps = match pace? {
                 Pace::Packets(pps) => pps,
                 Pace::Max => f64::INFINITY,
@@ -388,7 +393,10 @@ fn summary(job: &SendJob, form: &Form<Item>, length: Option<u64>) -> String {
             let rungs: Vec<String> =
                 rungs.take_while(|r| *r <= job.limit_pps).map(|r| units::count(r.into())).collect();
             let (rungs, each) = (rungs.join(", "), time(step));
-            format!("{}{size} {place}, {rungs} pkt/s for {each} each, then bursts of 2 to 64, {far}", many(None))
+            format!(
+                "{}{size} {place}, {rungs} pkt/s for {each} each, then bursts of 2 to 64, {far}",
+                many(None)
+            )
         }
         Plan::Soak { duration } => {
             let queries = duration.as_secs() / 125;
@@ -401,7 +409,10 @@ fn summary(job: &SendJob, form: &Form<Item>, length: Option<u64>) -> String {
             let n = count.into_iter().chain(by_time).min();
             let takes = match n {
                 Some(1) => String::new(),
-                Some(n) => format!(", takes {}", time(Duration::try_from_secs_f64(n as f64 / rate).unwrap_or(Duration::MAX))),
+                Some(n) => format!(
+                    ", takes {}",
+                    time(Duration::try_from_secs_f64(n as f64 / rate).unwrap_or(Duration::MAX))
+                ),
                 None => ", until stopped".to_owned(),
             };
             let speed = if n == Some(1) { String::new() } else { format!(", {}{bursts}", pps(rate)) };
