@@ -1,4 +1,4 @@
-//! One of several, as a grid of radio buttons: moving chooses.
+//! One of several, as rows of radio buttons: moving chooses.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
@@ -43,15 +43,15 @@ pub struct Choice {
     options: Vec<Choose>,
     at: usize,
     max_rows: u16,
-    /// Options side by side as last drawn.
-    columns: usize,
-    scroll: usize,
+    /// Row and column of each option as last drawn.
+    places: Vec<(u16, u16)>,
+    scroll: u16,
 }
 
 impl Choice {
     /// A choice of these with the first chosen, in at most `max_rows` rows.
     pub fn new(options: Vec<Choose>, max_rows: u16) -> Self {
-        Choice { options, at: 0, max_rows: max_rows.max(1), columns: 1, scroll: 0 }
+        Choice { options, at: 0, max_rows: max_rows.max(1), places: Vec::new(), scroll: 0 }
     }
 
     /// The options.
@@ -77,7 +77,7 @@ impl Choice {
         self.options = options;
     }
 
-    /// Takes a key: arrows move within the grid, Space goes on to the next, a letter or digit to the
+    /// Takes a key: arrows move from one to the next and from row to row, Space goes on to the next, a letter or digit to the
     /// next option that begins with it. False if the key moves nothing.
     pub fn key(&mut self, key: KeyEvent) -> bool {
         let last = self.options.len().saturating_sub(1);
@@ -85,8 +85,8 @@ impl Choice {
             _ if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => None,
             KeyCode::Left => self.at.checked_sub(1),
             KeyCode::Right => Some(self.at + 1),
-            KeyCode::Up => self.at.checked_sub(self.columns),
-            KeyCode::Down => Some(self.at + self.columns),
+            KeyCode::Up => self.beside(-1),
+            KeyCode::Down => self.beside(1),
             KeyCode::Home => Some(0),
             KeyCode::End => Some(last),
             KeyCode::Char(' ') => Some(if self.at == last { 0 } else { self.at + 1 }),
@@ -111,19 +111,17 @@ impl Choice {
         if self.options.is_empty() {
             return 0;
         }
-        let widest = self.options.iter().map(Choose::width).max().unwrap_or(0);
-        let step = widest.saturating_add(GAP);
-        self.columns = usize::from((area.width.saturating_add(GAP) / step.max(1)).max(1));
-        let rows = self.options.len().div_ceil(self.columns);
-        let shown = rows.min(usize::from(self.max_rows));
-        let row = self.at / self.columns;
-        let first = self.scroll.clamp((row + 1).saturating_sub(shown), row);
-        self.scroll = first.min(rows - shown);
-        let from = self.scroll * self.columns;
-        let visible = self.options.iter().enumerate().skip(from).take(shown * self.columns);
-        for (i, option) in visible {
-            let x = step.saturating_mul((i % self.columns) as u16);
-            let y = (i / self.columns - self.scroll) as u16;
+        self.place(area.width);
+        let rows = self.places.last().map_or(0, |(row, _)| row + 1);
+        let shown = rows.min(self.max_rows);
+        let row = self.places.get(self.at).map_or(0, |(row, _)| *row);
+        self.scroll = self.scroll.clamp((row + 1).saturating_sub(shown), row).min(rows - shown);
+        let mut hidden = 0;
+        for (i, (option, &(row, x))) in self.options.iter().zip(&self.places).enumerate() {
+            let Some(y) = row.checked_sub(self.scroll).filter(|y| *y < shown) else {
+                hidden += 1;
+                continue;
+            };
             let chosen = i == self.at;
             let style = option_style(theme, option.dim, focused && chosen);
             let room = usize::from(area.width.saturating_sub(x));
@@ -135,12 +133,34 @@ impl Choice {
                 put(buf, area, end + 2, y, &clip(&option.note, room), theme.dim);
             }
         }
-        if rows > shown {
-            let hidden = self.options.len() - (shown * self.columns).min(self.options.len() - from);
-            put(buf, area, 0, shown as u16, &format!("↑↓ and {hidden} more"), theme.dim);
-            return shown as u16 + 1;
+        if hidden > 0 {
+            put(buf, area, 0, shown, &format!("↑↓ and {hidden} more"), theme.dim);
+            return shown + 1;
         }
-        shown as u16
+        shown
+    }
+
+    /// Puts the options one behind the other, a new row where the next does not fit.
+    fn place(&mut self, width: u16) {
+        let (mut row, mut x) = (0u16, 0u16);
+        self.places.clear();
+        for option in &self.options {
+            let wide = option.width();
+            if x > 0 && x.saturating_add(wide) > width {
+                row = row.saturating_add(1);
+                x = 0;
+            }
+            self.places.push((row, x));
+            x = x.saturating_add(wide).saturating_add(GAP);
+        }
+    }
+
+    /// The option nearest in the next row or the one before.
+    fn beside(&self, by: i16) -> Option<usize> {
+        let (row, x) = *self.places.get(self.at)?;
+        let row = row.checked_add_signed(by)?;
+        let places = self.places.iter().enumerate().filter(|(_, (r, _))| *r == row);
+        places.min_by_key(|(_, (_, other))| other.abs_diff(x)).map(|(i, _)| i)
     }
 }
 
@@ -161,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn arrows_move_in_the_grid_as_drawn_and_stop_at_its_edges() {
+    fn arrows_move_among_the_rows_as_drawn_and_stop_at_its_edges() {
         let mut c = Choice::new(["a", "b", "c", "d", "e"].map(Choose::plain).into(), 9);
         let (lines, rows) = drawn(&mut c, 14, 3);
         assert_eq!(lines, ["(•) a   ( ) b", "( ) c   ( ) d", "( ) e"]);

@@ -4,9 +4,11 @@
 //! closes with the actions to carry out. None reads a file, a socket or a clock.
 
 pub mod choice;
+pub mod confirm;
 pub mod form;
 pub mod ifaces;
 pub mod input;
+pub mod message;
 pub mod popup;
 pub mod send;
 #[cfg(test)]

@@ -26,7 +26,7 @@ use read::{Reading, reading};
 /// Columns of the form.
 const WIDTH: u16 = 74;
 /// Rows that the summary, its warnings and the hint take at most.
-const BELOW: u16 = 6;
+const BELOW: u16 = 7;
 
 const KIND_PROBE: usize = 0;
 const KIND_PING: usize = 1;
@@ -205,10 +205,8 @@ impl SendDialog {
         self.form.hide(Item::Soak, plan != PLAN_SOAK);
         let optional = if kind == KIND_TEXT { "" } else { "none" };
         optional.clone_into(&mut self.form.field_mut(Item::Text).placeholder);
-        let wait = if kind == KIND_PING { "2s" } else { "do not" };
+        let wait = if kind == KIND_PING { "2s" } else { "not awaited" };
         wait.clone_into(&mut self.form.field_mut(Item::Wait).placeholder);
-        let size = if kind == KIND_PROBE || kind == KIND_PING { "header, text" } else { "as it is" };
-        size.clone_into(&mut self.form.field_mut(Item::Size).placeholder);
 
         self.reading = reading(&self.form, ctx.model.ifaces(), &self.options);
         if let Some(place) = self.reading.named.as_deref().and_then(|name| self.options.place(name)) {
@@ -286,7 +284,6 @@ impl Layer for SendDialog {
         self.form.show(&sheet, buf, top, theme);
         let bottom = Rect { y: inner.y + top.height, height: below, ..inner };
         let columns = usize::from(bottom.width);
-        put(buf, bottom, 0, 0, &clip(self.form.hint(), columns), theme.dim);
         let mut lines = Vec::new();
         match &self.reading.job {
             Some(_) => {
@@ -297,9 +294,11 @@ impl Layer for SendDialog {
             }
             None => lines.push(("Nothing can be sent yet.".to_owned(), theme.dim)),
         }
-        for (y, (line, style)) in (1..).zip(lines) {
+        let rows = bottom.height.saturating_sub(1);
+        for (y, (line, style)) in (1..rows).zip(lines) {
             put(buf, bottom, 0, y, &line, style);
         }
+        put(buf, bottom, 0, rows, &clip(self.form.hint(), columns), theme.dim);
     }
 }
 
@@ -314,7 +313,7 @@ fn form(to: &str) -> Form<Item> {
         vec![Field::choice(Item::On, "On", Choice::new(Vec::new(), 3)).hint("The interface it leaves by")],
         vec![
             Field::choice(Item::Kind, "Send", choice(&["probe", "ping", "text", "hex", "file"]))
-                .hint("A probe shows loss, hops and delay to any mcscope; a ping asks for an answer"),
+                .hint("A probe shows loss, hops and delay; a ping asks for an answer as well"),
         ],
         vec![
             Field::line(Item::Text, "Text", "").hint(r"Escapes: \n \r \t \0 \\ \xNN \u{NNNN}"),
@@ -341,7 +340,8 @@ fn form(to: &str) -> Form<Item> {
             first(Field::line(Item::For, "For", ""))
                 .placeholder("no end")
                 .hint("Stop after this time: 30s, 5m"),
-            second(Field::line(Item::Size, "Size", "")).hint("Payload in bytes: 200, 1.2k; random: 100-1400"),
+            second(Field::line(Item::Size, "Size", "").placeholder("as it is"))
+                .hint("Payload in bytes: 200, 1.2k; random: 100-1400"),
             third(Field::line(Item::From, "From port", "")).placeholder("any").hint("The port to send from"),
         ],
         vec![
@@ -363,7 +363,7 @@ fn form(to: &str) -> Form<Item> {
                 .hint("Send each Nth number after its successor on purpose"),
         ],
         vec![
-            first(Field::line(Item::Wait, "Await", ""))
+            first(Field::line(Item::Wait, "Answers", ""))
                 .hint("Wait for answers after the last one: 2s; 0 does not"),
             second(Field::line(Item::Guard, "Guard", &DEFAULT_LIMIT_PPS.to_string()))
                 .hint("No faster than this, in packets a second: raise it here"),

@@ -324,9 +324,9 @@ fn positive(text: &str) -> Result<Duration, TextError> {
 }
 
 fn impair(f: &mut Fields<'_>) -> Option<Impair> {
-    let drop = f.count(Item::Drop, 0, u64::MAX, "each");
-    let dup = f.count(Item::Dup, 0, u64::MAX, "each");
-    let swap = f.count(Item::Swap, 0, u64::MAX, "each");
+    let drop = f.count(Item::Drop, 0, u64::MAX, "this");
+    let dup = f.count(Item::Dup, 0, u64::MAX, "this");
+    let swap = f.count(Item::Swap, 0, u64::MAX, "this");
     let drop_every = drop?.unwrap_or(0);
     if drop_every == 1 {
         let text = f.form.text(Item::Drop);
