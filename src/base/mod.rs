@@ -8,6 +8,7 @@ pub mod dscp;
 pub mod group;
 pub mod iface;
 pub mod registry;
+pub mod resolve;
 pub mod spec;
 pub mod text;
 pub mod time;
