@@ -8,6 +8,7 @@ pub mod confirm;
 pub mod form;
 pub mod ifaces;
 pub mod input;
+pub mod join;
 pub mod message;
 pub mod popup;
 pub mod send;
