@@ -12,6 +12,7 @@ pub mod join;
 pub mod message;
 pub mod popup;
 pub mod send;
+pub mod sends;
 #[cfg(test)]
 mod testing;
 pub mod value;

@@ -301,7 +301,7 @@ impl JoinDialog {
                 Fate::Join => (theme.text, ""),
                 Fate::Already if fresh => (theme.dim, "joined already"),
                 Fate::Already => (theme.dim, ""),
-                Fate::Retry(_) => (theme.text, "failed before, is tried again"),
+                Fate::Retry(_) => (theme.text, "failed, is tried again"),
             };
             let end = put(buf, area, x, y, &phrase(membership), style);
             put(buf, area, end + 2, y, remark, theme.silent);
