@@ -6,4 +6,7 @@
 pub mod batch;
 pub mod group;
 pub mod iface;
+pub mod registry;
+pub mod text;
 pub mod time;
+pub mod units;
