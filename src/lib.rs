@@ -6,6 +6,7 @@
 
 pub mod base;
 pub mod engine;
+pub mod export;
 pub mod model;
 pub mod ui;
 pub mod wire;
