@@ -5,4 +5,5 @@
 //! channels), [`export`] (text formats), [`ui`] (the dashboard).
 
 pub mod base;
+pub mod net;
 pub mod wire;
