@@ -8,5 +8,6 @@ pub mod base;
 pub mod engine;
 pub mod export;
 pub mod model;
+pub mod net;
 pub mod ui;
 pub mod wire;
