@@ -41,16 +41,23 @@ impl<'lab> Judge<'lab> {
             }
         }
         let dir = tempfile::Builder::new().prefix("mcscope-judge-").tempdir().expect("make a temp folder");
-        let mut command = lab.cmd(host, "tcpdump");
-        command.args(["-i", iface, "-n", "-U", "-B", "16384", "--immediate-mode"]);
-        // In a user namespace there is no other user to become.
-        if !required("MCSCOPE_TEST_IN_USER_NAMESPACE") {
-            command.args(["-Z", "root"]);
+        // tcpdump gives up root for a user that a user namespace does not have; dumpcap stays.
+        let tcpdump = !required("MCSCOPE_TEST_IN_USER_NAMESPACE");
+        let mut command = lab.cmd(host, if tcpdump { "tcpdump" } else { "dumpcap" });
+        if tcpdump {
+            command.args(["-n", "-U", "-B", "16384", "--immediate-mode", "-Z", "root"]);
+        } else {
+            command.args(["-q", "-P", "-B", "16"]);
         }
-        command.arg("-w").arg(dir.path().join("capture.pcap"));
-        command.arg(format!("udp or ip[6:2] & 0x1fff != 0 or ip6 proto 44 or ether proto {MARK_TYPE:#x}"));
+        command.args(["-i", iface, "-w"]).arg(dir.path().join("capture.pcap"));
+        let filter = format!("udp or ip[6:2] & 0x1fff != 0 or ip6 proto 44 or ether proto {MARK_TYPE:#x}");
+        if tcpdump {
+            command.arg(filter)
+        } else {
+            command.args(["-f", &filter])
+        };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("start tcpdump");
+        let mut child = command.spawn().expect("start the capture");
         let stderr = child.stderr.take().expect("stderr is a pipe");
         let (send, errors) = mpsc::channel();
         std::thread::spawn(move || {
@@ -65,9 +72,9 @@ impl<'lab> Judge<'lab> {
         let mut said = Vec::new();
         loop {
             match judge.errors.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.contains("listening on") => return Some(judge),
+                Ok(line) if line.contains("listening on") || line.starts_with("File:") => return Some(judge),
                 Ok(line) => said.push(line),
-                Err(e) => panic!("tcpdump does not listen ({e}): {}", said.join("\n")),
+                Err(e) => panic!("the capture does not begin ({e}): {}", said.join("\n")),
             }
         }
     }
@@ -112,7 +119,7 @@ impl<'lab> Judge<'lab> {
         self.dir.path().join("capture.pcap")
     }
 
-    /// Sends the mark, waits until it is in the file, ends tcpdump and reads its account.
+    /// Sends the mark, waits until it is in the file, ends the capture and reads its account.
     #[track_caller]
     fn finish(&mut self) {
         let mark = format!("the last packet of capture {} {:?}", self.child.id(), Instant::now());
@@ -133,13 +140,14 @@ impl<'lab> Judge<'lab> {
         unsafe { libc::kill(self.child.id() as i32, libc::SIGINT) };
         let mut account = None;
         while let Ok(line) = self.errors.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            if line.contains("dropped by kernel") {
-                account = Some(line);
+            // "0 packets dropped by kernel", or "received/dropped on interface 'net0': 7/0 (…".
+            if line.contains("dropped") {
+                account = Some((line.starts_with("0 packets") || line.contains("/0 ("), line));
             }
         }
-        self.child.wait().expect("wait for tcpdump");
-        let account = account.expect("tcpdump says what it lost");
-        assert!(account.starts_with("0 packets"), "the judge itself lost packets: {account}");
+        self.child.wait().expect("wait for the capture's end");
+        let (whole, account) = account.expect("the capture's program says what it lost");
+        assert!(whole, "the judge itself lost packets: {account}");
     }
 }
 
