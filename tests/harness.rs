@@ -189,13 +189,13 @@ mod network {
         let v6 = lab.inside(2, || Listener::join("[ff15::1]:5004", "net0"));
         let local = lab.inside(2, || Listener::join("[ff02::123]:7645", "net0"));
         // A program that names no interface: the route decides. Fragmented at MTU 1500.
-        let plain = Sending::to("234.2.2.2:8888").from_port(9999).sizes(&[1473]);
+        let plain = Sending::to("234.2.2.2:8888").port(9999).sizes(&[1473]);
         let probe = Payload::Probe { run: 7 };
         let four =
             Sending::to_all(["239.1.1.1:5004", "239.1.1.2:5004"]).on("net0").sizes(&[44, 1400]).count(100);
         let four = four.payload(probe).drop_every(10).dup_every(11).swap_every(4).ttl(8).tos(0xb8);
         let six = Sending::to("[ff15::1]:5004").on("net0").sizes(&[3000]).count(3);
-        let link = Sending::to("[ff02::123]:7645").on("net0").from(lab.link_local(1, "net0"), 7000);
+        let link = Sending::to("[ff02::123]:7645").on("net0").source(lab.link_local(1, "net0"), 7000);
         let (plain, four, six, link) = lab.inside(1, || (plain.go(), four.go(), six.go(), link.go()));
 
         assert_eq!((four.dropped, four.duplicated), (10, 9));
@@ -278,7 +278,7 @@ mod network {
         lab.own_range(1, "172.31.0.0/16");
         let source = Ipv4Addr::new(172, 31, 5, 5);
         let listener = lab.inside(2, || Listener::join("239.1.1.1:5004", "net0"));
-        lab.inside(1, || Sending::to("239.1.1.1:5004").on("net0").from(source, 4000).count(100).go());
+        lab.inside(1, || Sending::to("239.1.1.1:5004").on("net0").source(source, 4000).count(100).go());
         let heard = listener.collect(80);
         assert_eq!(total(&heard).packets, 80);
         assert!(heard.keys().all(|f| f.from == SocketAddr::new(source.into(), 4000)));

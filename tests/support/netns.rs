@@ -18,6 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::mount::{MntFlags, MsFlags};
@@ -289,10 +290,13 @@ impl Lab {
         let mtu = self.options.mtu;
         match self.options.join {
             Join::Cable => {
-                let end = self.path(2);
+                let (end, here, there) = (self.path(2), fresh_index(), fresh_index());
                 self.ip(
                     1,
-                    &format!("link add {name} mtu {mtu} type veth peer name {name} mtu {mtu} netns {end}"),
+                    &format!(
+                        "link add {name} index {here} mtu {mtu} type veth \
+                         peer name {name} index {there} mtu {mtu} netns {end}"
+                    ),
                 );
             }
             Join::Switch { snooping, querier } => {
@@ -320,11 +324,12 @@ impl Lab {
                     if has {
                         continue;
                     }
-                    let end = self.path(host);
+                    let (end, here, there) = (self.path(host), fresh_index(), fresh_index());
                     self.ip(
                         switch,
                         &format!(
-                            "link add p{host} mtu {mtu} type veth peer name {name} mtu {mtu} netns {end}"
+                            "link add p{host} index {here} mtu {mtu} type veth \
+                             peer name {name} index {there} mtu {mtu} netns {end}"
                         ),
                     );
                     self.ip(switch, &format!("link set p{host} master br0 up"));
@@ -388,6 +393,14 @@ impl Lab {
             panic!("{iface} of host {host} is not ready: {seen}");
         }
     }
+}
+
+/// An interface index that no lab of this process has used. Two ends of a cable with the same index,
+/// as the first of two new namespaces would have, make Linux hold back the news of their carrier for
+/// up to a second: it takes them for interfaces without another end.
+fn fresh_index() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(100);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn v4(network: u8, host: u8) -> Ipv4Addr {

@@ -132,14 +132,14 @@ impl Sending {
     }
 
     /// From this address, which must be the host's own, and port (0: any).
-    pub fn from(mut self, source: impl Into<IpAddr>, port: u16) -> Self {
+    pub fn source(mut self, source: impl Into<IpAddr>, port: u16) -> Self {
         self.source = Some(source.into());
         self.source_port = port;
         self
     }
 
     /// From this port and whatever address the kernel chooses.
-    pub fn from_port(mut self, port: u16) -> Self {
+    pub fn port(mut self, port: u16) -> Self {
         self.source_port = port;
         self
     }
@@ -368,8 +368,7 @@ fn multicast_by(socket: &Socket, to: SocketAddr, index: u32) -> io::Result<()> {
 }
 
 fn local(socket: &Socket) -> SocketAddr {
-    let address = socket.local_addr().expect("a bound socket has an address");
-    address.as_socket().expect("an internet address")
+    internet(&socket.local_addr().expect("a bound socket has an address"))
 }
 
 /// A datagram that was heard.
@@ -454,7 +453,7 @@ impl Listener {
             Ok((n, from)) => {
                 // SAFETY: the kernel has written the first `n` bytes.
                 let bytes = buffer[..n].iter().map(|b| unsafe { b.assume_init() }).collect();
-                Some(Heard { from: source(&from), payload: bytes })
+                Some(Heard { from: internet(&from), payload: bytes })
             }
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => None,
             Err(e) => panic!("receive on {}: {e}", self.to),
@@ -479,6 +478,6 @@ impl Listener {
     }
 }
 
-fn source(a: &SockAddr) -> SocketAddr {
+fn internet(a: &SockAddr) -> SocketAddr {
     a.as_socket().expect("an internet address")
 }
