@@ -361,10 +361,11 @@ fn paths(code: &str, file: &str) -> Vec<(usize, Vec<String>)> {
     let mut out = Vec::new();
     let mut i = 0;
     while i < tokens.len() {
-        let inside = i > 1
-            && tokens[i - 1].text == "::"
-            && (tokens[i - 2].is_name() && tokens[i - 2].text != "use" || tokens[i - 2].text == ">");
+        // After a name or a generic's end `::` goes on with a path; elsewhere it begins one (`::libc`).
+        let goes_on = |t: &Token| t.is_name() && !t.is_keyword() || t.text == ">";
+        let inside = i > 1 && tokens[i - 1].text == "::" && goes_on(&tokens[i - 2]);
         let starts_path = tokens[i].is_name()
+            && !tokens[i].is_keyword()
             && !inside
             && (tokens.get(i + 1).is_some_and(|t| t.text == "::")
                 || i > 0 && matches!(tokens[i - 1].text.as_str(), "use" | "crate" | "extern"));
@@ -438,6 +439,15 @@ struct Token {
 impl Token {
     fn is_name(&self) -> bool {
         self.text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+    }
+
+    /// A word that may stand before a path, and is no part of it.
+    fn is_keyword(&self) -> bool {
+        const WORDS: [&str; 14] = [
+            "as", "dyn", "else", "for", "if", "impl", "in", "let", "match", "mut", "return", "use", "where",
+            "while",
+        ];
+        WORDS.contains(&self.text.as_str())
     }
 }
 
