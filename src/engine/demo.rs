@@ -122,7 +122,7 @@ impl Demo {
         let thread = std::thread::Builder::new()
             .name("demo".into())
             .spawn(move || send(&mut running, &w, &s))
-            .map_err(|source| NetError::Thread { source })?;
+            .map_err(|source| NetError::Limit { what: "start the demo's thread", source })?;
         Ok(Demo { stop, waker, thread: Some(thread) })
     }
 }

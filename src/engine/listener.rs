@@ -155,7 +155,7 @@ impl Run {
         let mut socket = match opened {
             Ok(socket) => socket,
             Err(e) => {
-                self.say(Update::Failed { id: self.id, error: e.to_string(), remedy: e.remedy() });
+                self.say(Update::Failed { id: self.id, error: e.reason(), remedy: e.remedy() });
                 return self.account;
             }
         };
@@ -166,7 +166,7 @@ impl Run {
         }
         self.shared.listeners.fetch_add(1, Ordering::Relaxed);
         if let Err(e) = self.listen(&mut socket) {
-            self.say(Update::Failed { id: self.id, error: e.to_string(), remedy: e.remedy() });
+            self.say(Update::Failed { id: self.id, error: e.reason(), remedy: e.remedy() });
         }
         self.shared.listeners.fetch_sub(1, Ordering::Relaxed);
         self.settle(&mut socket);
@@ -187,7 +187,7 @@ impl Run {
                 self.waker.clear();
                 self.messages(socket);
             }
-            if ready.readable {
+            if ready.socket {
                 loop {
                     let fill = fill(socket);
                     let packets = self.turn(socket)?;
@@ -200,7 +200,7 @@ impl Run {
                     }
                     let listeners = self.shared.listeners.load(Ordering::Relaxed);
                     let Some(span) = self.gather.next(packets, elapsed, fill, listeners) else { break };
-                    if self.waker.wait(Some(span)) {
+                    if self.waker.wait(Some(span))? {
                         break;
                     }
                 }
@@ -220,20 +220,18 @@ impl Run {
                 let before = self.drained.packets;
                 let dry = socket.drain(&mut self.drained)?;
                 packets += self.drained.packets - before;
-                self.account.not_analysed = self.start.account.not_analysed + self.drained.packets;
-                self.account.not_analysed_bytes = self.start.account.not_analysed_bytes + self.drained.bytes;
+                self.count_drained();
                 if dry.dry || self.stop.load(Ordering::Acquire) {
                     return Ok(packets);
                 }
                 continue;
             };
-            batch.received = clock::now();
             let mut dry = false;
             let mut outcome = Ok(());
             while !dry && !batch.is_full() {
                 match socket.receive(&mut batch, self.id) {
                     Ok(r) => {
-                        packets += u64::from(r.taken);
+                        packets += r.taken as u64;
                         dry = r.dry;
                     }
                     Err(e) => {
@@ -242,14 +240,20 @@ impl Run {
                     }
                 }
             }
-            // The clocks after the call: no kernel time in the batch is later than that.
-            batch.received = clock::now();
+            if batch.datagrams().is_empty() {
+                batch.received = clock::now();
+            }
             self.hand_on(batch);
             outcome?;
             if dry || self.stop.load(Ordering::Acquire) {
                 return Ok(packets);
             }
         }
+    }
+
+    fn count_drained(&mut self) {
+        self.account.not_analysed = self.start.account.not_analysed + self.drained.packets;
+        self.account.not_analysed_bytes = self.start.account.not_analysed_bytes + self.drained.bytes;
     }
 
     /// Answers if asked to, adds the account if it moved, and gives the batch to the model.
@@ -275,8 +279,7 @@ impl Run {
             Err(refused) => {
                 self.drained.packets += packets;
                 self.drained.bytes += bytes;
-                self.account.not_analysed += packets;
-                self.account.not_analysed_bytes += bytes;
+                self.count_drained();
                 self.shared.pool.give(refused.into_inner());
             }
         }
@@ -299,12 +302,15 @@ impl Run {
         while let Ok(message) = self.inbox.try_recv() {
             match message {
                 Message::Rejoin { ifindex, why } => match socket.rejoin(ifindex) {
-                    Ok(()) => {
+                    Ok(drained) => {
+                        self.drained.packets += drained.packets;
+                        self.drained.bytes += drained.bytes;
+                        self.count_drained();
                         self.start.ifindex = ifindex;
                         self.say(Update::Rejoined(self.id, why));
                     }
                     Err(e) => {
-                        self.say(Update::Failed { id: self.id, error: e.to_string(), remedy: e.remedy() });
+                        self.say(Update::Failed { id: self.id, error: e.reason(), remedy: e.remedy() });
                     }
                 },
                 Message::Block(ip) => self.filter(socket.block(ip), ip, true),
@@ -321,11 +327,7 @@ impl Run {
     fn filter(&mut self, outcome: Result<(), crate::net::error::NetError>, ip: IpAddr, block: bool) {
         use crate::base::group::SourceFilter::{Any, Exclude, Include};
         if let Err(e) = outcome {
-            let text = match e.remedy() {
-                Some(r) => format!("{e}; {r}"),
-                None => e.to_string(),
-            };
-            self.say(Update::Note(EventKind::Note, Some(self.id), text));
+            self.say(Update::Note(EventKind::Note, Some(self.id), e.to_string()));
             return;
         }
         let mut m = (*self.start.membership).clone();
@@ -362,16 +364,14 @@ impl Run {
 
 /// How full the socket's buffer is, 0 to 1.
 fn fill(socket: &GroupSocket) -> Option<f64> {
-    let (queued, size) = (socket.queued()?, socket.rcvbuf().granted);
+    let (queued, size) = (socket.queued()?, socket.rcvbuf().kernel);
     Some(f64::from(queued) / size.max(1) as f64)
 }
 
 fn buffer(r: RcvBuf) -> Buffer {
-    let clamped = r.clamped.map(|limit| {
-        let asked = r.asked.unwrap_or(0);
-        format!(
-            "asked for {asked} bytes, the system grants {limit}: sysctl -w net.core.rmem_max={asked} lifts it"
-        )
+    let clamped = r.clamped.map(|c| {
+        let remedy = r.remedy().unwrap_or_default();
+        format!("asked for {} bytes, the system grants {}; {remedy}", r.asked.unwrap_or(0), c.limit)
     });
     Buffer { granted_bytes: Some(r.granted as u64), clamped }
 }

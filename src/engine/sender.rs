@@ -15,7 +15,7 @@ use crate::engine::command::{
 };
 use crate::engine::plan::{Fate, Schedule, fate};
 use crate::net::clock;
-use crate::net::send::{Received, SendOptions, SendSocket};
+use crate::net::send::{Reply as Heard, SendOptions, SendSocket};
 use crate::net::wake::Waker;
 use crate::wire::probe::{self, Kind, Probe};
 
@@ -105,11 +105,7 @@ pub fn run(
     let socket = match SendSocket::open(&options) {
         Ok(socket) => socket,
         Err(e) => {
-            let text = match e.remedy() {
-                Some(r) => format!("{e}; {r}"),
-                None => e.to_string(),
-            };
-            progress.state = SendState::Failed(text);
+            progress.state = SendState::Failed(e.to_string());
             return progress;
         }
     };
@@ -220,7 +216,7 @@ impl<'a> Run<'a> {
                 self.progress.sent_bytes += self.buffer.len() as u64;
             }
             Err(e) => {
-                let kind = e.to_string();
+                let kind = e.reason();
                 let fault = self.faults.entry(kind.clone()).or_insert_with(|| SendFault {
                     remedy: e.remedy(),
                     kind,
@@ -292,9 +288,8 @@ impl<'a> Run<'a> {
                 return;
             }
             if self.job.await_reply.is_none() {
-                if waker.wait(Some(left)) {
-                    waker.clear();
-                }
+                // Woken or not: the loop above looks at the stop flag.
+                let _ = waker.wait(Some(left));
                 return;
             }
             match self.socket.receive_reply(&mut self.in_buffer, waker, Some(left)) {
@@ -302,7 +297,7 @@ impl<'a> Run<'a> {
                 Ok(None) => return,
                 Err(e) => {
                     // An ICMP error for an earlier datagram is reported here; it is counted, not fatal.
-                    let kind = e.to_string();
+                    let kind = e.reason();
                     let fault = SendFault { remedy: e.remedy(), kind: kind.clone(), count: 0 };
                     self.faults.entry(kind).or_insert(fault).count += 1;
                 }
@@ -310,11 +305,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn reply(&mut self, r: Received) {
+    fn reply(&mut self, r: Heard) {
         let payload = &self.in_buffer[..r.len.min(self.in_buffer.len())];
         let probe = Probe::parse(payload).filter(|p| p.run == self.id);
         let received = clock::now();
-        let arrived = r.time.map_or(received.mono, |t| t.to_mono(received.offset_ns()));
+        let arrived = r.time.to_mono(received.offset_ns());
         let sent = probe.map_or(self.last_sent, |p| p.sent_mono);
         let round_trip = Duration::from_nanos(arrived.since(sent));
         if round_trip > ROUND_TRIP_MAX {

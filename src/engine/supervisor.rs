@@ -176,9 +176,9 @@ impl Supervisor {
         }
         let name = row.membership.iface.clone();
         let Some(ifindex) = index_of(&self.ifaces, &name) else {
-            let e = NetError::NoSuchInterface { name: name.to_string() };
-            let update = Update::Failed { id, error: e.to_string(), remedy: e.remedy() };
-            self.say(update);
+            let error = format!("cannot join {}: {}", row.membership.endpoint(), no_such(&self.ifaces, &name));
+            let remedy = Some("it is joined by itself when the interface appears".to_owned());
+            self.say(Update::Failed { id, error, remedy });
             return;
         };
         row.ifindex = ifindex;
@@ -212,8 +212,7 @@ impl Supervisor {
             return;
         }
         let Some(ifindex) = index_of(&self.ifaces, &job.iface) else {
-            let e = NetError::NoSuchInterface { name: job.iface.to_string() };
-            self.say(refuse(e.to_string()));
+            self.say(refuse(format!("cannot send to {}: {}", job.to, no_such(&self.ifaces, &job.iface))));
             return;
         };
         match Sending::spawn(id, job.clone(), ifindex, self.shared.updates.clone()) {
@@ -252,9 +251,9 @@ impl Supervisor {
                 {
                     row.account = account;
                 }
-                let e = NetError::NoSuchInterface { name: name.to_string() };
+                let error = format!("the interface {name} vanished");
                 let remedy = Some("it is joined again by itself when the interface returns".to_owned());
-                self.say(Update::Failed { id, error: e.to_string(), remedy });
+                self.say(Update::Failed { id, error, remedy });
             }
             None => {}
             Some(iface) if iface.index != row.ifindex || !was => {
@@ -274,6 +273,12 @@ impl Supervisor {
 
 fn index_of(ifaces: &[Iface], name: &str) -> Option<u32> {
     ifaces.iter().find(|i| &*i.name == name).map(|i| i.index)
+}
+
+/// "there is no interface eth7 (lo, eth0 exist)".
+fn no_such(ifaces: &[Iface], name: &str) -> String {
+    let names: Vec<&str> = ifaces.iter().map(|i| &*i.name).collect();
+    format!("there is no interface {name} ({} exist)", names.join(", "))
 }
 
 /// The addresses that a reply must never go to: this host's own and its networks' broadcasts.
@@ -319,7 +324,7 @@ impl Watching {
                     }
                 }
             })
-            .map_err(|e| NetError::Thread { source: e })?;
+            .map_err(|source| NetError::Limit { what: "start a thread that watches the interfaces", source })?;
         Ok(Watching { waker, thread })
     }
 

@@ -196,7 +196,7 @@ impl Reporter {
         };
         let zero = Told { at: since, packets: 0, payload_bytes: 0, ip_bytes: 0, other: [0; 4], state: None };
         let was = self.told.get(&key).copied().unwrap_or(zero);
-        if !last && !always && Told { at: was.at, ..is } == was {
+        if !last && !always && (Told { at: was.at, ..is }) == was {
             // Quiet: the next rate is over the interval in which it sends again.
             self.told.insert(key, is);
             return None;

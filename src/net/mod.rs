@@ -6,6 +6,7 @@
 //! waiting thread is woken by), [`iface`] (how interfaces are listed and watched).
 
 pub mod clock;
+pub mod counters;
 mod cmsg;
 pub mod error;
 pub mod iface;

@@ -52,7 +52,7 @@ impl Many {
             kept += 1;
         }
         if kept > 0 {
-            batch.clock_offset_ns = clock::now().offset_ns();
+            batch.received = clock::now();
         }
         Ok(Received { taken, kept, dry: taken < free })
     }

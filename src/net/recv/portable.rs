@@ -57,7 +57,7 @@ impl Single {
             }
         }
         if out.kept > 0 {
-            batch.clock_offset_ns = clock::now().offset_ns();
+            batch.received = clock::now();
         }
         Ok(out)
     }

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::error::NetError;
-use super::recv::{Reply, ReplyReceiver};
+pub use super::recv::Reply;
+use super::recv::ReplyReceiver;
 use super::sys::{self, Want};
 use super::wake::Waker;
 use crate::base::group::{Endpoint, needs_zone};
