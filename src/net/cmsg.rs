@@ -39,7 +39,7 @@ pub fn read(control: &[u8]) -> Told {
     let mut out = Told::default();
     for (level, kind, data) in (Messages { rest: control }) {
         match level {
-            sys::SOL_SOCKET if kind == told::TIME => out.time = time(data),
+            sys::SOL_SOCKET if told::TIME == Some(kind) => out.time = time(data),
             sys::IPPROTO_IP if kind == told::PKTINFO => {
                 let Some(index) = u32_at(data, told::PKTINFO_INDEX) else { continue };
                 let Some(ip) = bytes_at::<4>(data, told::PKTINFO_ADDR) else { continue };
@@ -89,7 +89,11 @@ impl<'a> Iterator for Messages<'a> {
 fn time(data: &[u8]) -> Option<Wall> {
     let half = data.len() / 2;
     let word = |at: usize| -> Option<i64> {
-        if half >= 8 { bytes_at(data, at).map(i64::from_ne_bytes) } else { Some(u32_at(data, at)? as i32 as i64) }
+        if half >= 8 {
+            bytes_at(data, at).map(i64::from_ne_bytes)
+        } else {
+            Some(u32_at(data, at)? as i32 as i64)
+        }
     };
     let seconds = word(0)?;
     let part = if told::TIME_IS_NS { word(half)? } else { i64::from(u32_at(data, half)? as i32) * 1000 };

@@ -256,16 +256,28 @@ impl NetError {
                 Some("another program holds the port for itself alone (SO_EXCLUSIVEADDRUSE)".into())
             }
             (NetError::Bind { at, .. }, Kind::InUse) => Some(if linux {
-                format!("another program holds port {0} unshared; `sudo ss -ulpn sport = :{0}` shows which", at.port)
+                format!(
+                    "another program holds port {0} unshared; `sudo ss -ulpn sport = :{0}` shows which",
+                    at.port
+                )
             } else if cfg!(windows) {
-                format!("another program holds the port unshared; `netstat -ano -p UDP` shows who has :{}", at.port)
+                format!(
+                    "another program holds the port unshared; `netstat -ano -p UDP` shows who has :{}",
+                    at.port
+                )
             } else {
-                format!("another program holds the port unshared; `sudo lsof -nP -iUDP:{}` shows which", at.port)
+                format!(
+                    "another program holds the port unshared; `sudo lsof -nP -iUDP:{}` shows which",
+                    at.port
+                )
             }),
             (NetError::Bind { .. }, Kind::NoAddress) => {
                 Some("`mcscope interfaces` lists the addresses of this host".into())
             }
-            (NetError::Join { .. } | NetError::Send { .. } | NetError::Bind { .. }, Kind::NoSuchInterface)
+            (
+                NetError::Join { .. } | NetError::Send { .. } | NetError::Bind { .. },
+                Kind::NoSuchInterface,
+            )
             | (NetError::Option { option: "IP_MULTICAST_IF" | "IPV6_MULTICAST_IF", .. }, _) => {
                 Some("`mcscope interfaces` lists them".into())
             }
@@ -281,7 +293,10 @@ impl NetError {
                 if group.is_ipv4() { "net.ipv4.igmp_max_msf" } else { "net.ipv6.mld_max_msf" }
             )),
             (NetError::Send { iface, to, .. }, Kind::Unreachable) => Some(if linux {
-                format!("is {iface} up, with an address? `ip address show {iface}`; which way? `ip route get {}`", to.ip)
+                format!(
+                    "is {iface} up, with an address? `ip address show {iface}`; which way? `ip route get {}`",
+                    to.ip
+                )
             } else {
                 format!("check that {iface} is up and has an address")
             }),

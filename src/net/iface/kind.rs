@@ -22,8 +22,26 @@ pub struct Facts<'a> {
 
 /// Tunnels by the kernel's name for their driver; "tun" is both TUN and TAP.
 const TUNNELS: &[&str] = &[
-    "amt", "bareudp", "erspan", "geneve", "gre", "gretap", "gtp", "ip6erspan", "ip6gre", "ip6gretap",
-    "ip6tnl", "ipip", "ovpn", "ovpn-dco", "sit", "vti", "vti6", "vxlan", "wireguard", "xfrm",
+    "amt",
+    "bareudp",
+    "erspan",
+    "geneve",
+    "gre",
+    "gretap",
+    "gtp",
+    "ip6erspan",
+    "ip6gre",
+    "ip6gretap",
+    "ip6tnl",
+    "ipip",
+    "ovpn",
+    "ovpn-dco",
+    "sit",
+    "vti",
+    "vti6",
+    "vxlan",
+    "wireguard",
+    "xfrm",
 ];
 
 /// Hardware types (linux/if_arp.h).
@@ -71,8 +89,20 @@ impl Facts<'_> {
 /// Whether a bridge of this name was made by a container or virtual-machine engine.
 pub fn is_container_bridge(name: &str) -> bool {
     const PREFIXES: &[&str] = &[
-        "cbr", "cni", "docker", "incusbr", "kube-bridge", "lxcbr", "lxdbr", "mpqemubr", "mpbr", "nerdctl",
-        "podman", "virbr", "waydroid", "weave",
+        "cbr",
+        "cni",
+        "docker",
+        "incusbr",
+        "kube-bridge",
+        "lxcbr",
+        "lxdbr",
+        "mpqemubr",
+        "mpbr",
+        "nerdctl",
+        "podman",
+        "virbr",
+        "waydroid",
+        "weave",
     ];
     if PREFIXES.iter().any(|p| name.starts_with(p)) {
         return true;

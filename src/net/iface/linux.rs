@@ -39,11 +39,8 @@ pub fn list() -> Result<Vec<Iface>, NetError> {
 }
 
 fn try_list() -> io::Result<Vec<Iface>> {
-    let socket = Socket::new(
-        Domain::from(libc::AF_NETLINK),
-        Type::RAW,
-        Some(Protocol::from(libc::NETLINK_ROUTE)),
-    )?;
+    let socket =
+        Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(Protocol::from(libc::NETLINK_ROUTE)))?;
     // The kernel answers at once; this only bounds the wait should it not.
     socket.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut buffer = vec![0; BUFFER];

@@ -16,12 +16,14 @@ use crate::base::time::Wall;
 
 #[cfg(target_os = "linux")]
 mod mmsg;
+mod portable;
+
 #[cfg(unix)]
-#[path = "portable.rs"]
-mod single;
+#[path = "recvmsg.rs"]
+mod message;
 #[cfg(windows)]
-#[path = "windows.rs"]
-mod single;
+#[path = "wsarecvmsg.rs"]
+mod message;
 
 /// How datagrams are taken from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,11 +127,11 @@ struct One<'a> {
 }
 
 /// Takes replies, one a call.
-pub(super) struct ReplyReceiver(single::Single);
+pub(super) struct ReplyReceiver(portable::Single);
 
 impl ReplyReceiver {
     pub fn new() -> ReplyReceiver {
-        ReplyReceiver(single::Single::new())
+        ReplyReceiver(portable::Single::new())
     }
 
     /// Takes one datagram without waiting; `None` when there is none.
@@ -146,7 +148,7 @@ impl ReplyReceiver {
 pub(super) enum Scratch {
     #[cfg(target_os = "linux")]
     Many(mmsg::Many),
-    Single(single::Single),
+    Single(portable::Single),
 }
 
 impl Scratch {
@@ -154,7 +156,7 @@ impl Scratch {
         match how {
             #[cfg(target_os = "linux")]
             Receiver::Native => Scratch::Many(mmsg::Many::new()),
-            _ => Scratch::Single(single::Single::new()),
+            _ => Scratch::Single(portable::Single::new()),
         }
     }
 
@@ -220,9 +222,8 @@ mod tests {
             c.extend([0; 4]);
             c
         };
-        let is_ours = |ifindex, group| {
-            ours.accept(&from, &pktinfo(ifindex, group), 1, &mut Some(Wall(0))).is_some()
-        };
+        let is_ours =
+            |ifindex, group| ours.accept(&from, &pktinfo(ifindex, group), 1, &mut Some(Wall(0))).is_some();
         assert!(is_ours(3, [239, 1, 1, 1]));
         assert!(is_ours(0, [239, 1, 1, 1]), "looped back without an interface");
         assert!(!is_ours(4, [239, 1, 1, 1]));

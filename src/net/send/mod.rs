@@ -180,7 +180,8 @@ impl SendSocket {
         // A datagram that is announced may be gone when its checksum is wrong: then wait on.
         loop {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            let ready = super::wake::wait(sys::handle(&self.socket), waker, left, || self.local().to_string())?;
+            let ready =
+                super::wake::wait(sys::handle(&self.socket), waker, left, || self.local().to_string())?;
             if !ready.socket {
                 return Ok(None);
             }
@@ -190,7 +191,11 @@ impl SendSocket {
                 Ok(None) => {}
                 Ok(reply) => return Ok(reply),
                 // Somebody whom we sent to has nobody at that port: no reply, and no end.
-                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+                    ) => {}
                 Err(source) => return Err(NetError::Receive { object: self.local().to_string(), source }),
             }
         }
@@ -247,9 +252,7 @@ fn set_up(socket: &Socket, options: &SendOptions) -> Result<(), NetError> {
             _ => {}
         }
     }
-    for option in if v4 { sys::TELL_V4 } else { sys::TELL_V6 } {
-        sys::set_int(socket, option, 1).map_err(failed(option.text))?;
-    }
+    sys::tell(socket, v4).map_err(|(option, e)| failed(option.text)(e))?;
     if !v4 {
         socket.set_only_v6(true).map_err(failed("IPV6_V6ONLY"))?;
     }

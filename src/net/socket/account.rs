@@ -56,8 +56,7 @@ pub fn set_rcvbuf(
     }
     let kernel = socket.recv_buffer_size().map_err(failed)?;
     let granted = kernel / DOUBLED;
-    let clamped =
-        asked.filter(|&a| granted < a).map(|_| Clamped { limit: granted, setting: SETTING });
+    let clamped = asked.filter(|&a| granted < a).map(|_| Clamped { limit: granted, setting: SETTING });
     Ok(RcvBuf { asked, granted, kernel, clamped })
 }
 
@@ -65,8 +64,7 @@ pub fn set_rcvbuf(
 #[cfg(target_os = "linux")]
 fn request(socket: &Socket, bytes: usize) -> std::io::Result<()> {
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-    sys::set_int(socket, sys::RCVBUFFORCE, bytes)
-        .or_else(|_| socket.set_recv_buffer_size(bytes as usize))
+    sys::set_int(socket, sys::RCVBUFFORCE, bytes).or_else(|_| socket.set_recv_buffer_size(bytes as usize))
 }
 
 /// Elsewhere too large a request fails: the largest that is granted is found by halving.

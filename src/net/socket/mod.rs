@@ -249,9 +249,7 @@ fn bound(
     let open = |source| NetError::Open { what, source };
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(open)?;
     socket.set_nonblocking(true).map_err(open)?;
-    let failed = |option| {
-        move |source| NetError::Option { option, object: membership.to_string(), source }
-    };
+    let failed = |option| move |source| NetError::Option { option, object: membership.to_string(), source };
     // Before bind, and both on every Unix: mcscope runs beside the application it watches.
     socket.set_reuse_address(true).map_err(failed("SO_REUSEADDR"))?;
     #[cfg(unix)]
@@ -269,9 +267,7 @@ fn bound(
             _ => {}
         }
     }
-    for option in if v4 { sys::TELL_V4 } else { sys::TELL_V6 } {
-        sys::set_int(&socket, option, 1).map_err(failed(option.text))?;
-    }
+    sys::tell(&socket, v4).map_err(|(option, e)| failed(option.text)(e))?;
     let rcvbuf = account::set_rcvbuf(&socket, options.rcvbuf, membership)?;
     let at = bind_address(membership, ifindex);
     socket.bind(&at.into()).map_err(|source| NetError::Bind {

@@ -123,7 +123,11 @@ fn a_burst_comes_in_order_and_fills_a_batch_that_holds_some() {
         let received = socket.receive(&mut batch, ID).unwrap();
         assert_eq!(received, Received { taken: SLOTS - 1, kept: SLOTS - 1, dry: false });
         assert!(batch.is_full());
-        assert_eq!(socket.receive(&mut batch, ID).unwrap(), Received::default(), "a full batch takes nothing");
+        assert_eq!(
+            socket.receive(&mut batch, ID).unwrap(),
+            Received::default(),
+            "a full batch takes nothing"
+        );
         let got: Vec<&[u8]> = batch.datagrams().iter().map(|d| batch.payload(d)).collect();
         assert_eq!(got[0], b"first");
         assert_eq!(&got[1..], &texts[..SLOTS - 1]);
@@ -318,7 +322,10 @@ fn an_interface_that_does_not_exist_is_named_and_can_be_tried_again() {
     let m = Membership { iface: "eth7".into(), ..membership("239.255.71.13", &port, SourceFilter::Any) };
     let error = GroupSocket::open(&m, 999_999, &SocketOptions::default()).err().unwrap();
     assert_eq!(error.kind(), Kind::NoSuchInterface);
-    assert!(error.to_string().starts_with("cannot join 239.255.71.13 on eth7 (MCAST_JOIN_GROUP): "), "{error}");
+    assert!(
+        error.to_string().starts_with("cannot join 239.255.71.13 on eth7 (MCAST_JOIN_GROUP): "),
+        "{error}"
+    );
     assert!(error.remedy().unwrap().contains("mcscope interfaces"));
 
     let mut socket = open("239.255.71.13", &port, SourceFilter::Any, Receiver::Native);

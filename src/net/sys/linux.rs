@@ -1,6 +1,6 @@
 //! Linux's numbers.
 
-use super::super::Opt;
+use super::Opt;
 
 pub const SOCKADDR_HAS_LEN: bool = false;
 
@@ -32,18 +32,19 @@ pub const MULTICAST_ALL6: Opt = Opt::new(IP6, IPV6_MULTICAST_ALL, "IPV6_MULTICAS
 pub const MEMINFO: Opt = Opt::new(SOCKET, SO_MEMINFO_NUMBER, "SO_MEMINFO");
 pub const RCVBUFFORCE: Opt = Opt::new(SOCKET, libc::SO_RCVBUFFORCE, "SO_RCVBUFFORCE");
 
-/// What is switched on to be told of each datagram: receive time, destination and arrival
-/// interface, TTL, TOS.
-pub const TELL_V4: [Opt; 4] = [
+/// Being told the destination and the arrival interface.
+pub const TELL_PKTINFO: Opt = Opt::new(IP, libc::IP_PKTINFO, "IP_PKTINFO");
+pub const TELL_PKTINFO6: Opt = Opt::new(IP6, libc::IPV6_RECVPKTINFO, "IPV6_RECVPKTINFO");
+
+/// Being told the receive time, TTL and TOS.
+pub const TELL_V4: [Opt; 3] = [
     Opt::new(SOCKET, libc::SO_TIMESTAMPNS, "SO_TIMESTAMPNS"),
-    Opt::new(IP, libc::IP_PKTINFO, "IP_PKTINFO"),
     Opt::new(IP, libc::IP_RECVTTL, "IP_RECVTTL"),
     Opt::new(IP, libc::IP_RECVTOS, "IP_RECVTOS"),
 ];
 /// The same for IPv6.
-pub const TELL_V6: [Opt; 4] = [
+pub const TELL_V6: [Opt; 3] = [
     Opt::new(SOCKET, libc::SO_TIMESTAMPNS, "SO_TIMESTAMPNS"),
-    Opt::new(IP6, libc::IPV6_RECVPKTINFO, "IPV6_RECVPKTINFO"),
     Opt::new(IP6, libc::IPV6_RECVHOPLIMIT, "IPV6_RECVHOPLIMIT"),
     Opt::new(IP6, libc::IPV6_RECVTCLASS, "IPV6_RECVTCLASS"),
 ];
@@ -51,7 +52,7 @@ pub const TELL_V6: [Opt; 4] = [
 /// The types that these arrive as.
 pub mod told {
     /// Receive time: `timespec`.
-    pub const TIME: i32 = libc::SCM_TIMESTAMPNS;
+    pub const TIME: Option<i32> = Some(libc::SCM_TIMESTAMPNS);
     /// A nanosecond second part.
     pub const TIME_IS_NS: bool = true;
     pub const PKTINFO: i32 = libc::IP_PKTINFO;

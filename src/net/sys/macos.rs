@@ -1,6 +1,6 @@
 //! The numbers of macOS.
 
-use super::super::Opt;
+use super::Opt;
 
 pub const SOCKADDR_HAS_LEN: bool = true;
 
@@ -21,18 +21,19 @@ pub const MCAST_LEAVE_GROUP: i32 = libc::MCAST_LEAVE_GROUP;
 pub const MCAST_LEAVE_SOURCE_GROUP: i32 = libc::MCAST_LEAVE_SOURCE_GROUP;
 pub const MCAST_UNBLOCK_SOURCE: i32 = libc::MCAST_UNBLOCK_SOURCE;
 
-/// What is switched on to be told of each datagram: receive time, destination and arrival
-/// interface, TTL, TOS.
-pub const TELL_V4: [Opt; 4] = [
+/// Being told the destination and the arrival interface.
+pub const TELL_PKTINFO: Opt = Opt::new(IP, libc::IP_PKTINFO, "IP_PKTINFO");
+pub const TELL_PKTINFO6: Opt = Opt::new(IP6, libc::IPV6_RECVPKTINFO, "IPV6_RECVPKTINFO");
+
+/// Being told the receive time, TTL and TOS.
+pub const TELL_V4: [Opt; 3] = [
     Opt::new(SOCKET, libc::SO_TIMESTAMP, "SO_TIMESTAMP"),
-    Opt::new(IP, libc::IP_PKTINFO, "IP_PKTINFO"),
     Opt::new(IP, libc::IP_RECVTTL, "IP_RECVTTL"),
     Opt::new(IP, libc::IP_RECVTOS, "IP_RECVTOS"),
 ];
 /// The same for IPv6.
-pub const TELL_V6: [Opt; 4] = [
+pub const TELL_V6: [Opt; 3] = [
     Opt::new(SOCKET, libc::SO_TIMESTAMP, "SO_TIMESTAMP"),
-    Opt::new(IP6, libc::IPV6_RECVPKTINFO, "IPV6_RECVPKTINFO"),
     Opt::new(IP6, libc::IPV6_RECVHOPLIMIT, "IPV6_RECVHOPLIMIT"),
     Opt::new(IP6, libc::IPV6_RECVTCLASS, "IPV6_RECVTCLASS"),
 ];
@@ -40,7 +41,7 @@ pub const TELL_V6: [Opt; 4] = [
 /// The types that these arrive as.
 pub mod told {
     /// Receive time: `timeval`.
-    pub const TIME: i32 = libc::SCM_TIMESTAMP;
+    pub const TIME: Option<i32> = Some(libc::SCM_TIMESTAMP);
     /// A microsecond second part.
     pub const TIME_IS_NS: bool = false;
     pub const PKTINFO: i32 = libc::IP_PKTINFO;

@@ -3,7 +3,11 @@
 //! Structures that the kernel reads or writes are made and read as bytes: no layout is assumed that a
 //! test does not compare with the system's own.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::Socket;
 
 use crate::base::group::Endpoint;
 
@@ -107,6 +111,30 @@ impl GroupRequest {
     }
 }
 
+/// A timeout for `poll`: whole milliseconds, rounded up so that a wait is never cut short to a spin.
+fn millis(timeout: Option<Duration>) -> i32 {
+    match timeout {
+        None => -1,
+        Some(t) => i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX),
+    }
+}
+
+/// Asks to be told of each datagram received: time, destination and arrival interface, TTL, TOS. What
+/// the system does not know stays untold, except for the destination, which is needed.
+pub fn tell(socket: &Socket, v4: bool) -> Result<(), (Opt, io::Error)> {
+    let (destination, more) = if v4 { (TELL_PKTINFO, TELL_V4) } else { (TELL_PKTINFO6, TELL_V6) };
+    set_int(socket, destination, 1).map_err(|e| (destination, e))?;
+    for option in more {
+        match set_int(socket, option, 1) {
+            Err(e) if !matches!(e.raw_os_error(), Some(errno::NOPROTOOPT | errno::INVAL)) => {
+                return Err((option, e));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Whether this is the loopback interface: the first one in every network namespace of Linux, on macOS
 /// and on Windows.
 pub fn is_loopback(ifindex: u32) -> bool {
@@ -122,6 +150,15 @@ pub fn group_level(group: IpAddr) -> i32 {
 mod tests {
     use super::*;
     use std::net::{SocketAddrV4, SocketAddrV6};
+
+    #[test]
+    fn timeouts_are_rounded_up_and_never_overflow() {
+        assert_eq!(millis(None), -1);
+        assert_eq!(millis(Some(Duration::ZERO)), 0);
+        assert_eq!(millis(Some(Duration::from_nanos(1))), 1);
+        assert_eq!(millis(Some(Duration::from_millis(1500))), 1500);
+        assert_eq!(millis(Some(Duration::MAX)), i32::MAX);
+    }
 
     #[test]
     fn socket_addresses_read_back_as_the_endpoint_they_are() {

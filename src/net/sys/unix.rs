@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-use super::Opt;
+use super::{Opt, millis};
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
@@ -108,10 +108,7 @@ pub enum Want {
 
 /// Waits until one of `wanted` is ready or has an error, or for `timeout` (`None`: without end).
 /// A signal ends the wait early, with nothing ready.
-pub fn poll<const N: usize>(
-    wanted: [(Handle, Want); N],
-    timeout: Option<Duration>,
-) -> io::Result<[bool; N]> {
+pub fn poll<const N: usize>(wanted: [(Handle, Want); N], timeout: Option<Duration>) -> io::Result<[bool; N]> {
     let mut fds = wanted.map(|(fd, want)| libc::pollfd {
         fd,
         events: match want {
@@ -129,27 +126,8 @@ pub fn poll<const N: usize>(
     Ok(fds.map(|fd| fd.revents != 0))
 }
 
-/// A timeout for `poll`: whole milliseconds, rounded up so that a wait is never cut short to a spin.
-pub fn millis(timeout: Option<Duration>) -> i32 {
-    match timeout {
-        None => -1,
-        Some(t) => i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_are_rounded_up_and_never_overflow() {
-        assert_eq!(millis(None), -1);
-        assert_eq!(millis(Some(Duration::ZERO)), 0);
-        assert_eq!(millis(Some(Duration::from_nanos(1))), 1);
-        assert_eq!(millis(Some(Duration::from_millis(1500))), 1500);
-        assert_eq!(millis(Some(Duration::MAX)), i32::MAX);
-    }
-
     #[test]
     fn group_requests_have_the_systems_layout() {
         use super::super::GroupRequest;

@@ -59,8 +59,7 @@ impl Waker {
     /// # Errors
     /// When the system cannot wait.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, NetError> {
-        self.poll(timeout)
-            .map_err(|source| NetError::Wait { object: "a wake-up".into(), source })
+        self.poll(timeout).map_err(|source| NetError::Wait { object: "a wake-up".into(), source })
     }
 
     fn poll(&self, timeout: Option<Duration>) -> io::Result<bool> {
