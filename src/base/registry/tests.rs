@@ -148,7 +148,7 @@ fn search_puts_the_meant_row_first() {
     assert_eq!(registry.search("").len(), registry.rows().len());
     assert!(registry.search("nosuchthing").is_empty());
     // Each word must fit.
-    assert_eq!(ids(registry.search("dante 8702")), ["dante-ctl", "dante-ctl-232", "dante-info"]);
+    assert_eq!(ids(registry.search("dante 8702")), ["dante-ctl", "dante-info", "dante-ctl-232"]);
 }
 
 #[test]
