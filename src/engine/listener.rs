@@ -42,7 +42,10 @@ pub(super) struct Shared {
 
 /// What the supervisor tells a running listener.
 pub(super) enum Message {
-    Rejoin { ifindex: u32, why: String },
+    Rejoin {
+        ifindex: u32,
+        why: String,
+    },
     Block(IpAddr),
     Unblock(IpAddr),
     Respond(Respond),
@@ -259,7 +262,11 @@ impl Run {
     /// Answers if asked to, adds the account if it moved, and gives the batch to the model.
     fn hand_on(&mut self, mut batch: Box<Batch>) {
         if self.responder.is_on() {
+            let before = self.responder.answered();
             let said = self.responder.answer(&batch, &self.start.membership, self.start.ifindex);
+            if self.responder.answered() != before {
+                let _ = self.shared.updates.try_send(Update::Answered(self.id, self.responder.answered()));
+            }
             if let Some(text) = said {
                 let note = Update::Note(EventKind::Send, Some(self.id), text);
                 let _ = self.shared.updates.try_send(note);
@@ -352,7 +359,8 @@ impl Run {
             }
         };
         self.start.membership = Arc::new(m);
-        let text = format!("{} {ip} on {}", if block { "blocked" } else { "let through" }, self.start.membership);
+        let text =
+            format!("{} {ip} on {}", if block { "blocked" } else { "let through" }, self.start.membership);
         self.say(Update::Filter(self.id, self.start.membership.clone(), text));
     }
 

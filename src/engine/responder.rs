@@ -73,9 +73,9 @@ pub fn judge(mode: Respond, payload: &[u8], from: Endpoint, own: &[IpAddr]) -> V
         (Respond::Off, _) => Verdict::Ignore,
         // An answer is not answered, or two responders would talk forever.
         (_, Some(p)) if p.kind == Kind::Reply => Verdict::Ignore,
-        (_, Some(p)) => Verdict::Answer {
-            multicast: p.kind == Kind::Ping && p.flags & probe::FLAG_MULTICAST_REPLY != 0,
-        },
+        (_, Some(p)) => {
+            Verdict::Answer { multicast: p.kind == Kind::Ping && p.flags & probe::FLAG_MULTICAST_REPLY != 0 }
+        }
         (Respond::Any, None) => Verdict::Answer { multicast: false },
         (Respond::Probes, None) => Verdict::Ignore,
     }
@@ -91,17 +91,32 @@ pub struct Responder {
     reply: Vec<u8>,
     /// Answers refused by the limit or by the kernel, told when their number doubles.
     refused: u64,
+    answered: u64,
 }
 
 impl Responder {
     /// A responder in this mode.
     pub fn new(mode: Respond, own: Arc<[IpAddr]>, limiter: Arc<Limiter>) -> Responder {
-        Responder { mode, own, limiter, unicast: None, multicast: None, reply: Vec::new(), refused: 0 }
+        Responder {
+            mode,
+            own,
+            limiter,
+            unicast: None,
+            multicast: None,
+            reply: Vec::new(),
+            refused: 0,
+            answered: 0,
+        }
     }
 
     /// Whether anything is answered.
     pub fn is_on(&self) -> bool {
         self.mode != Respond::Off
+    }
+
+    /// Datagrams answered so far.
+    pub fn answered(&self) -> u64 {
+        self.answered
     }
 
     /// Changes the mode; off closes the sockets.
@@ -130,14 +145,17 @@ impl Responder {
                 self.refused += 1;
                 continue;
             }
-            if let Err(e) = self.send(batch.payload(d), d, membership, ifindex, multicast) {
-                trouble = Some(e.to_string());
-                self.refused += 1;
+            match self.send(batch.payload(d), d, membership, ifindex, multicast) {
+                Ok(()) => self.answered += 1,
+                Err(e) => {
+                    trouble = Some(e.to_string());
+                    self.refused += 1;
+                }
             }
         }
-        trouble.filter(|_| self.refused.is_power_of_two()).map(|t| {
-            format!("{}: {} not answered: {t}", membership, self.refused)
-        })
+        trouble
+            .filter(|_| self.refused.is_power_of_two())
+            .map(|t| format!("{}: {} not answered: {t}", membership, self.refused))
     }
 
     fn send(

@@ -115,8 +115,7 @@ pub fn run(
     let mut run = Run::new(job, socket, progress);
     run.send_all(waker, stop, tell);
     run.await_replies(waker, stop, tell);
-    run.progress.state =
-        if stop.load(Ordering::Acquire) { SendState::Stopped } else { SendState::Done };
+    run.progress.state = if stop.load(Ordering::Acquire) { SendState::Stopped } else { SendState::Done };
     run.progress.elapsed = run.begun.elapsed();
     run.progress
 }
@@ -317,7 +316,8 @@ impl<'a> Run<'a> {
         }
         self.progress.reply_count += 1;
         if self.progress.replies.len() < REPLIES_MAX {
-            let hops = probe.filter(|p| p.kind == Kind::Reply).zip(r.ttl).map(|(p, t)| p.ttl.saturating_sub(t));
+            let hops =
+                probe.filter(|p| p.kind == Kind::Reply).zip(r.ttl).map(|(p, t)| p.ttl.saturating_sub(t));
             self.progress.replies.push(Reply {
                 from: r.from,
                 sequence: probe.map(|p| p.sequence),
@@ -352,4 +352,3 @@ impl<'a> Run<'a> {
         }
     }
 }
-

@@ -176,7 +176,8 @@ impl Supervisor {
         }
         let name = row.membership.iface.clone();
         let Some(ifindex) = index_of(&self.ifaces, &name) else {
-            let error = format!("cannot join {}: {}", row.membership.endpoint(), no_such(&self.ifaces, &name));
+            let error =
+                format!("cannot join {}: {}", row.membership.endpoint(), no_such(&self.ifaces, &name));
             let remedy = Some("it is joined by itself when the interface appears".to_owned());
             self.say(Update::Failed { id, error, remedy });
             return;
@@ -195,7 +196,8 @@ impl Supervisor {
             Ok(listener) => row.listener = Some(listener),
             Err(e) => {
                 let error = format!("cannot start a listener thread for {}: {e}", row.membership);
-                let remedy = "raise the limit of threads (ulimit -u, kernel.threads-max, the cgroup's pids.max)";
+                let remedy =
+                    "raise the limit of threads (ulimit -u, kernel.threads-max, the cgroup's pids.max)";
                 self.say(Update::Failed { id, error, remedy: Some(remedy.into()) });
             }
         }
@@ -324,7 +326,10 @@ impl Watching {
                     }
                 }
             })
-            .map_err(|source| NetError::Limit { what: "start a thread that watches the interfaces", source })?;
+            .map_err(|source| NetError::Limit {
+                what: "start a thread that watches the interfaces",
+                source,
+            })?;
         Ok(Watching { waker, thread })
     }
 
@@ -355,10 +360,8 @@ mod tests {
             addrs: vec![addr("10.1.2.3", 24), addr("fe80::1", 64), addr("10.9.9.9", 32)],
         };
         let own = own_addresses(&[iface]);
-        let want: Vec<IpAddr> = ["10.1.2.3", "10.1.2.255", "fe80::1", "10.9.9.9"]
-            .iter()
-            .map(|s| s.parse().unwrap())
-            .collect();
+        let want: Vec<IpAddr> =
+            ["10.1.2.3", "10.1.2.255", "fe80::1", "10.9.9.9"].iter().map(|s| s.parse().unwrap()).collect();
         assert_eq!(&own[..], &want[..]);
     }
 }

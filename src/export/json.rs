@@ -31,7 +31,8 @@ struct Line<T: Serialize> {
 fn line<T: Serialize>(kind: &'static str, at: Wall, body: T) -> String {
     let line = Line { v: VERSION, kind, time: at.rfc3339().to_string(), body };
     // Every type here has string keys and finite numbers or none: there is nothing to fail.
-    serde_json::to_string(&line).unwrap_or_else(|e| format!("{{\"v\":1,\"type\":\"error\",\"text\":\"{e}\"}}"))
+    serde_json::to_string(&line)
+        .unwrap_or_else(|e| format!("{{\"v\":1,\"type\":\"error\",\"text\":\"{e}\"}}"))
 }
 
 /// `joined`: once for each membership, before anything else about it.

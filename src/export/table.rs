@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_end_without_blanks() {
-        let text = columns(&["A", "LONGER"], &[vec!["x–y".into(), "1".into()], vec!["z".into(), String::new()]]);
+        let text =
+            columns(&["A", "LONGER"], &[vec!["x–y".into(), "1".into()], vec!["z".into(), String::new()]]);
         assert_eq!(text, "A    LONGER\nx–y  1\nz\n");
     }
 }

@@ -6,8 +6,8 @@
 //! waiting thread is woken by), [`iface`] (how interfaces are listed and watched).
 
 pub mod clock;
-pub mod counters;
 mod cmsg;
+pub mod counters;
 pub mod error;
 pub mod iface;
 pub mod limits;
