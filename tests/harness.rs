@@ -1,6 +1,6 @@
 //! The harness tested on simple programs: what it reports must be true before it judges mcscope.
 
-#[macro_use]
+#[cfg_attr(target_os = "linux", macro_use)]
 mod support;
 
 use std::time::Duration;
