@@ -1,6 +1,6 @@
 //! The harness tested on simple programs: what it reports must be true before it judges mcscope.
 
-#[macro_use]
+#[cfg_attr(target_os = "linux", macro_use)]
 mod support;
 
 use std::time::Duration;
@@ -179,6 +179,8 @@ mod network {
     use super::failure;
     use super::support::judge::Judge;
     use super::support::netns::{Join, Options, index};
+    use super::support::pty::Term;
+    use super::support::run::Sandbox;
     use super::support::traffic::{Count, Listener, Payload, Sending, total};
 
     #[test]
@@ -302,6 +304,18 @@ mod network {
         lab.inside(2, || listener.send(b"yes", question.from, None));
         assert_eq!(asker.wait().payload, b"yes");
         assert!(lab.on_switch(0, "ip -d link show br0").contains("mcast_snooping 1"));
+    }
+
+    #[test]
+    fn a_terminal_can_stand_in_a_host() {
+        let Some(lab) = lab!(Options::default()) else { return };
+        let sandbox = Sandbox::new();
+        let mut sh = sandbox.command("sh");
+        sh.args(["-c", "tty; ls /sys/class/net | xargs; ip -br -4 addr show net0"]);
+        lab.enter(2, &mut sh);
+        let mut term = Term::spawn(sh, 10, 80);
+        term.wait_text("10.99.0.2/16");
+        assert!(term.text().contains("/dev/pts/") && term.text().contains("lo net0"), "{}", term.report());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 // Each test file is a crate of its own and uses its part of this.
 #![allow(dead_code)]
 
+use std::io::Write as _;
 use std::time::Duration;
 
 pub mod run;
@@ -34,5 +35,6 @@ pub fn required(variable: &str) -> bool {
 /// environment variable `unless` asks for it.
 pub fn skip(test: &str, why: &str, unless: &str) {
     assert!(!required(unless), "{test} must not be skipped ({unless} is set), but: {why}");
-    eprintln!("SKIPPED {test}: {why}");
+    // Straight to standard error: what `eprintln!` says is shown of failing tests only.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
 }

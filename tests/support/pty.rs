@@ -171,6 +171,8 @@ impl Term {
     /// Types keys: plain characters, and names in angle brackets: `<enter>`, `<esc>`, `<tab>`,
     /// `<backtab>`, `<up>`, `<down>`, `<left>`, `<right>`, `<pgup>`, `<pgdn>`, `<home>`, `<end>`,
     /// `<backspace>`, `<del>`, `<space>`, `<f1>` to `<f12>`, `<ctrl-c>`, `<alt-x>`, `<lt>` for `<`.
+    /// A program cannot tell `<esc>` with a key right behind it from that key with Alt: wait for what
+    /// `<esc>` does before typing on.
     #[track_caller]
     pub fn type_keys(&mut self, keys: &str) {
         self.write(&encode(keys));
