@@ -7,6 +7,7 @@ pub mod batch;
 pub mod group;
 pub mod iface;
 pub mod registry;
+pub mod resolve;
 pub mod spec;
 pub mod text;
 pub mod time;

@@ -8,16 +8,7 @@ use super::parse::{Fail, Sources, Suffix, Text, parse_source, pieces};
 use super::{GroupSpec, Spec, what_is};
 
 /// Puts the parts together and checks what concerns several of them.
-pub(super) fn finish(
-    t: &Text<'_>,
-    group: IpAddr,
-    span: Range<usize>,
-    suffix: Suffix,
-    sources: Sources,
-) -> Result<Spec, Fail> {
-    if !group.is_multicast() {
-        return Err(not_multicast(t, group, span, sources.is_some()));
-    }
+pub(super) fn finish(t: &Text<'_>, group: IpAddr, suffix: Suffix, sources: Sources) -> Result<Spec, Fail> {
     let sources = sources.unwrap_or_default();
     if let Some((source, span)) = sources.iter().find(|(source, _)| source.is_ipv4() != group.is_ipv4()) {
         let (s, g) = if source.is_ipv4() { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
@@ -58,7 +49,17 @@ fn room_from(group: IpAddr) -> (u128, IpAddr) {
     }
 }
 
-/// The error for an address that is no group. Without an `@` so far it may still become a source.
+/// Refuses an address that is no group. Without an `@` so far it may still become a source.
+pub(super) fn require_multicast(
+    t: &Text<'_>,
+    ip: IpAddr,
+    span: Range<usize>,
+    sources: &Sources,
+) -> Result<(), Fail> {
+    if ip.is_multicast() { Ok(()) } else { Err(not_multicast(t, ip, span, sources.is_some())) }
+}
+
+/// The error for an address that is no group.
 fn not_multicast(t: &Text<'_>, ip: IpAddr, span: Range<usize>, after_at: bool) -> Fail {
     let open = !after_at && t.is_end(span.end);
     let fail = t.fail(span, format!("this is not a multicast group, it is {}", what_is(ip))).open_if(open);

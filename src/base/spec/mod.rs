@@ -23,7 +23,7 @@ mod address;
 mod finish;
 mod parse;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use address::what_is;
 pub(crate) use parse::{is_hex_word, parse_open};

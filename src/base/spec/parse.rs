@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
 use super::address::{parse_v4, parse_v6};
-use super::finish::{finish, list_without_group, prefix_notation};
+use super::finish::{finish, list_without_group, prefix_notation, require_multicast};
 use super::{IfaceChoice, MAX_COUNT, NameSpec, Spec, SpecError};
 
 /// A failure, and whether it is open: the text is the beginning of something that may be right.
@@ -211,6 +211,7 @@ fn parse_target(t: &Text<'_>, at: usize, sources: Sources) -> Result<Spec, Fail>
     let hex = before_colon.is_empty() || is_hex_word(before_colon);
     if word.contains(':') && !before_colon.contains('.') && (hex || after_colon.contains(':')) {
         let ip = parse_v6(t, head.clone())?.into();
+        require_multicast(t, ip, head.clone(), &sources)?;
         let mut suffix = Suffix::default();
         let mut at = head.end;
         if t.get(&(at..t.end)).starts_with('+') {
@@ -223,7 +224,7 @@ fn parse_target(t: &Text<'_>, at: usize, sources: Sources) -> Result<Spec, Fail>
             no_port_without_brackets(t, &head, at..t.end)?;
             suffix.ifaces = Some(parse_ifaces(t, at + 1..t.end)?);
         }
-        return finish(t, ip, head, suffix, sources);
+        return finish(t, ip, suffix, sources);
     }
     if word.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         let head = at..at + rest.find(['%', '+', ':']).unwrap_or(rest.len());
@@ -231,8 +232,9 @@ fn parse_target(t: &Text<'_>, at: usize, sources: Sources) -> Result<Spec, Fail>
             return Err(prefix_notation(t, head.start..head.start + i, head.start + i..head.end));
         }
         let ip = parse_v4(t, head.clone())?.into();
+        require_multicast(t, ip, head.clone(), &sources)?;
         let suffix = parse_suffix_v4(t, head.end)?;
-        return finish(t, ip, head, suffix, sources);
+        return finish(t, ip, suffix, sources);
     }
     parse_name(t, head, sources)
 }
@@ -256,6 +258,9 @@ fn parse_bracketed(t: &Text<'_>, at: usize, sources: Sources) -> Result<Spec, Fa
         return Err(fail.help(format!("write {}:PORT", t.get(&head))));
     }
     let ip = parse_v6(t, head.clone())?.into();
+    // Up to its closing bracket it may still become a source.
+    let closed = close.map(|i| i + 1).filter(|&end| head.end == inner.end && t.is_end(end));
+    require_multicast(t, ip, head.start..closed.unwrap_or(head.end), &sources)?;
     let mut suffix = Suffix::default();
     let mut next = head.end;
     if t.get(&(next..inner.end)).starts_with('+') {
@@ -281,9 +286,7 @@ fn parse_bracketed(t: &Text<'_>, at: usize, sources: Sources) -> Result<Spec, Fa
         }
         Some(_) => return Err(t.fail(after..t.end, "only :PORT may follow the bracket")),
     }
-    // With its brackets it may still become a source.
-    let span = if t.is_end(after) { head.start..after } else { head };
-    finish(t, ip, span, suffix, sources)
+    finish(t, ip, suffix, sources)
 }
 
 /// An IPv6 address without brackets has no port after its interface or count.
