@@ -98,7 +98,7 @@ impl Engine {
 
     /// Stops receiving and sending and waits for all threads, handing what they still tell to
     /// `update` and what they still received to `batch`: the last figures are complete.
-    pub fn stop(&mut self, mut update: impl FnMut(Update), mut batch: impl FnMut(&Batch)) {
+    pub fn stop(&mut self, mut update: impl FnMut(Update), mut batch: impl FnMut(&mut Batch)) {
         self.commands = None;
         let Some(supervisor) = self.supervisor.take() else { return };
         loop {
@@ -106,8 +106,8 @@ impl Engine {
             for u in self.updates.try_iter() {
                 update(u);
             }
-            for b in self.batches.try_iter() {
-                batch(&b);
+            for mut b in self.batches.try_iter() {
+                batch(&mut b);
                 self.pool.give(b);
             }
             if ended {
@@ -117,7 +117,7 @@ impl Engine {
             // the resolver still holds one, so the wait is bounded.
             crossbeam_channel::select! {
                 recv(self.updates) -> u => if let Ok(u) = u { update(u) },
-                recv(self.batches) -> b => if let Ok(b) = b { batch(&b); self.pool.give(b) },
+                recv(self.batches) -> b => if let Ok(mut b) = b { batch(&mut b); self.pool.give(b) },
                 default(std::time::Duration::from_millis(5)) => {}
             }
         }
