@@ -4,6 +4,7 @@
 //! Nothing here reads a clock, a socket, a file or a terminal: time and bytes are arguments.
 
 pub mod batch;
+pub mod dscp;
 pub mod group;
 pub mod iface;
 pub mod registry;

@@ -4,5 +4,6 @@
 //! the screen, a key becomes [`action::Action`]s that the front end's loop carries out.
 
 pub mod action;
+pub mod dialog;
 pub mod layer;
 pub mod theme;
