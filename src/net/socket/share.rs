@@ -5,11 +5,11 @@
 //!
 //! On Linux there is a catch. Sockets of one user that are bound alike with SO_REUSEPORT form a group,
 //! and unicast is balanced among them. Multicast is copied to every matching socket, but not when
-//! exactly one matches: then it is found early (net/ipv4/udp.c, udp_v4_early_demux), and since Linux 6.6
-//! handed to a member of its group by hash (net/inet_hashtables.h, inet_steal_sock), though the others
-//! have not joined that group on that interface or filter its sender. Measured on 6.18: the same group
-//! on two interfaces, a socket each, and half of what arrives goes to the wrong one, lost to the right
-//! one. An application that is being watched would lose datagrams to us just so.
+//! exactly one matches: then it is found early (net/ipv4/udp.c, udp_v4_early_demux), and newer kernels
+//! hand it to a member of its group by hash (net/inet_hashtables.h, inet_steal_sock), though the others
+//! have not joined that group on that interface or filter its sender. Measured on 6.18, IPv4: the same
+//! group on two interfaces, a socket each, and half of what arrives goes to the wrong one, lost to the
+//! right one. An application that is being watched would lose datagrams to us just so.
 //!
 //! A socket enters such a group when it is bound, or when another one is bound alike. So:
 //!
