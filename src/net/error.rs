@@ -292,6 +292,11 @@ impl NetError {
                 "`sudo sysctl -w {}={count}` allows them",
                 if group.is_ipv4() { "net.ipv4.igmp_max_msf" } else { "net.ipv6.mld_max_msf" }
             )),
+            (NetError::Send { iface, to, .. }, Kind::Unreachable)
+                if linux && to.ip.is_ipv6() && iface == "lo" =>
+            {
+                Some("Linux has no route for IPv6 multicast there: `sudo ip -6 route add ff00::/8 dev lo table local`".into())
+            }
             (NetError::Send { iface, to, .. }, Kind::Unreachable) => Some(if linux {
                 format!(
                     "is {iface} up, with an address? `ip address show {iface}`; which way? `ip route get {}`",

@@ -199,7 +199,7 @@ impl Watch {
                     self.socket.as_raw_fd(),
                     self.buffer.as_mut_ptr().cast(),
                     self.buffer.len(),
-                    libc::MSG_DONTWAIT,
+                    libc::MSG_DONTWAIT | libc::MSG_TRUNC,
                 )
             };
             if n < 0 {
@@ -213,7 +213,10 @@ impl Watch {
                 }
                 continue;
             }
-            note(change, rtnl::messages(&self.buffer[..n as usize]).map(|(m, _)| m));
+            let n = n as usize;
+            // MSG_TRUNC asks for the true length: what does not fit is told all the same.
+            change.changed |= n > self.buffer.len();
+            note(change, rtnl::messages(&self.buffer[..n.min(self.buffer.len())]).map(|(m, _)| m));
         }
         Ok(())
     }

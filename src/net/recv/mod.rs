@@ -83,8 +83,7 @@ impl Ours<'_> {
     ///
     /// The kernel filters all that too, but not what was queued before a filter changed, not on
     /// every system, and not between the options being set. What the kernel did not tell is taken
-    /// as ours: on Linux, a datagram looped back by a sender that named no interface has no arrival
-    /// interface on `lo`.
+    /// as ours.
     fn accept(&self, name: &[u8], control: &[u8], len: usize, now: &mut Option<Wall>) -> Option<Datagram> {
         let source = sys::endpoint(name)?;
         let told = cmsg::read(control);
@@ -225,7 +224,7 @@ mod tests {
         let is_ours =
             |ifindex, group| ours.accept(&from, &pktinfo(ifindex, group), 1, &mut Some(Wall(0))).is_some();
         assert!(is_ours(3, [239, 1, 1, 1]));
-        assert!(is_ours(0, [239, 1, 1, 1]), "looped back without an interface");
+        assert!(is_ours(0, [239, 1, 1, 1]), "an interface that is not told");
         assert!(!is_ours(4, [239, 1, 1, 1]));
         assert!(!is_ours(3, [239, 1, 1, 2]));
     }

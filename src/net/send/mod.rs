@@ -155,7 +155,8 @@ impl SendSocket {
         let mut result = Ok(0);
         while sent < payloads.len() {
             match self.when_room(|| many::send(&self.socket, self.to, &payloads[sent..])) {
-                Ok(n) => sent += n.max(1),
+                Ok(0) => break,
+                Ok(n) => sent += n,
                 Err(source) => {
                     result = Err(self.failed(self.to, payloads[sent].len(), source));
                     break;

@@ -5,6 +5,7 @@
 
 mod account;
 mod membership;
+mod share;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use super::recv::{Ours, Scratch};
 use super::sys;
 use super::wake::{self, Waker};
 use crate::base::batch::Batch;
-use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter, needs_zone};
+use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use account::Counter;
 
 /// Drains before a membership moves to another interface, at most: far more than a buffer holds.
@@ -48,6 +49,8 @@ pub struct GroupSocket {
     rcvbuf: RcvBuf,
     drops: Counter,
     scratch: Scratch,
+    /// Taken from the old interface by a [`GroupSocket::rejoin`] that then failed.
+    moved: Drained,
 }
 
 impl GroupSocket {
@@ -73,6 +76,7 @@ impl GroupSocket {
             rcvbuf,
             drops: Counter::default(),
             scratch: Scratch::new(options.receiver),
+            moved: Drained::default(),
         })
     }
 
@@ -167,37 +171,31 @@ impl GroupSocket {
     /// returned: call [`GroupSocket::receive`] until it is dry before. Counters go on.
     ///
     /// # Errors
-    /// When the group cannot be joined. It is not joined then; `rejoin` may be tried again.
+    /// When the group cannot be joined; `rejoin` may be tried again, and returns the count of both.
     pub fn rejoin(&mut self, ifindex: u32) -> Result<Drained, NetError> {
         if ifindex == self.ifindex {
             membership::leave(&self.socket, &self.membership, ifindex);
             membership::join(&self.socket, &self.membership, ifindex)?;
-            return Ok(Drained::default());
+            return Ok(std::mem::take(&mut self.moved));
         }
-        let mut drained = Drained::default();
-        // The old interface is gone and nothing more arrives on it: once is enough for what fits
-        // into a buffer, and a bound holds where it is not gone after all.
+        let mut drained = self.moved;
+        // The old interface is gone and nothing more arrives on it: once is enough for what fits into
+        // a buffer, and a bound holds where it is not gone after all.
         for _ in 0..DRAINS {
-            if self.drain(&mut drained)?.dry {
+            let dry = self.drain(&mut drained)?.dry;
+            self.moved = drained;
+            if dry {
                 break;
             }
         }
-        let old = self.ifindex;
-        if matches!(self.membership.group, IpAddr::V6(group) if needs_zone(group)) {
-            // Bound to a zone, the socket is tied to the old interface for good.
-            let options = SocketOptions { rcvbuf: self.rcvbuf.asked, ..self.options };
-            let (socket, rcvbuf) = bound(&self.membership, ifindex, &options)?;
-            membership::join(&socket, &self.membership, ifindex)?;
-            self.drops();
-            self.drops.restart();
-            (self.socket, self.rcvbuf, self.ifindex) = (socket, rcvbuf, ifindex);
-        } else {
-            self.ifindex = ifindex;
-            let joined = membership::join(&self.socket, &self.membership, ifindex);
-            membership::leave(&self.socket, &self.membership, old);
-            joined?;
-        }
-        Ok(drained)
+        // On Linux a socket is tied to its interface for good: a new one takes its place.
+        let options = SocketOptions { rcvbuf: self.rcvbuf.asked, ..self.options };
+        let (socket, rcvbuf) = bound(&self.membership, ifindex, &options)?;
+        membership::join(&socket, &self.membership, ifindex)?;
+        self.drops();
+        self.drops.restart();
+        (self.socket, self.rcvbuf, self.ifindex) = (socket, rcvbuf, ifindex);
+        Ok(std::mem::take(&mut self.moved))
     }
 
     /// Lets a sender through no longer. Blocking one that is blocked changes nothing.
@@ -250,10 +248,6 @@ fn bound(
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(open)?;
     socket.set_nonblocking(true).map_err(open)?;
     let failed = |option| move |source| NetError::Option { option, object: membership.to_string(), source };
-    // Before bind, and both on every Unix: mcscope runs beside the application it watches.
-    socket.set_reuse_address(true).map_err(failed("SO_REUSEADDR"))?;
-    #[cfg(unix)]
-    socket.set_reuse_port(true).map_err(failed("SO_REUSEPORT"))?;
     if !v4 {
         socket.set_only_v6(true).map_err(failed("IPV6_V6ONLY"))?;
     }
@@ -266,11 +260,17 @@ fn bound(
             Err(e) if e.raw_os_error() != Some(sys::errno::NOPROTOOPT) => return Err(failed(option.text)(e)),
             _ => {}
         }
+        // Only this interface, once more: IPv6 looks at the groups that a socket joined, not at the
+        // interfaces (net/ipv6/mcast.c, inet6_mc_check), so that the same group on another interface
+        // would fill this buffer and count as its drops; and it keeps this socket out of the
+        // SO_REUSEPORT groups of others (see `share`). Before Linux 5.7 this needs a privilege, and then
+        // the check of each datagram has to do.
+        let _ = sys::set_int(&socket, sys::BINDTOIFINDEX, ifindex as i32);
     }
     sys::tell(&socket, v4).map_err(|(option, e)| failed(option.text)(e))?;
     let rcvbuf = account::set_rcvbuf(&socket, options.rcvbuf, membership)?;
     let at = bind_address(membership, ifindex);
-    socket.bind(&at.into()).map_err(|source| NetError::Bind {
+    share::bind(&socket, &at.into()).map_err(|source| NetError::Bind {
         at: Endpoint::from(at),
         on: match at {
             SocketAddr::V6(a) if a.scope_id() != 0 => format!(" on {}", membership.iface),

@@ -23,13 +23,12 @@ pub const MCAST_UNBLOCK_SOURCE: i32 = libc::MCAST_UNBLOCK_SOURCE;
 
 /// `IPV6_MULTICAST_ALL` of linux/in6.h, which libc does not have for this target.
 const IPV6_MULTICAST_ALL: i32 = 29;
-/// `SO_MEMINFO` of asm-generic/socket.h (Linux 4.12).
-const SO_MEMINFO_NUMBER: i32 = libc::SO_MEMINFO;
 
 /// Whether sockets get groups that other sockets joined: on unless turned off.
 pub const MULTICAST_ALL: Opt = Opt::new(IP, libc::IP_MULTICAST_ALL, "IP_MULTICAST_ALL");
 pub const MULTICAST_ALL6: Opt = Opt::new(IP6, IPV6_MULTICAST_ALL, "IPV6_MULTICAST_ALL");
-pub const MEMINFO: Opt = Opt::new(SOCKET, SO_MEMINFO_NUMBER, "SO_MEMINFO");
+pub const BINDTOIFINDEX: Opt = Opt::new(SOCKET, libc::SO_BINDTOIFINDEX, "SO_BINDTOIFINDEX");
+pub const MEMINFO: Opt = Opt::new(SOCKET, libc::SO_MEMINFO, "SO_MEMINFO");
 pub const RCVBUFFORCE: Opt = Opt::new(SOCKET, libc::SO_RCVBUFFORCE, "SO_RCVBUFFORCE");
 
 /// Being told the destination and the arrival interface.
