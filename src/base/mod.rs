@@ -6,4 +6,6 @@
 pub mod batch;
 pub mod group;
 pub mod iface;
+pub mod text;
 pub mod time;
+pub mod units;
