@@ -4,5 +4,21 @@
 //! the screen, a key becomes [`action::Action`]s that the front end's loop carries out.
 
 pub mod action;
+pub mod dialogs;
+pub mod filter;
+pub mod format;
+pub mod header;
+pub mod keys;
 pub mod layer;
+pub mod pane;
+pub mod popup;
+pub mod screen;
+pub mod shared;
 pub mod theme;
+pub mod view;
+pub mod widget;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
