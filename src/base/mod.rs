@@ -4,8 +4,12 @@
 //! Nothing here reads a clock, a socket, a file or a terminal: time and bytes are arguments.
 
 pub mod batch;
+pub mod dscp;
 pub mod group;
 pub mod iface;
+pub mod registry;
+pub mod resolve;
+pub mod spec;
 pub mod text;
 pub mod time;
 pub mod units;

@@ -1,6 +1,7 @@
 //! What the screen asks of the front end's loop.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::base::group::{Membership, MembershipId};
 use crate::engine::command::{Respond, SendId, SendJob};
@@ -28,6 +29,13 @@ pub enum Action {
     Reset(Option<MembershipId>),
     /// Start a send.
     Send(Box<SendJob>),
+    /// Start a send of what is in a file.
+    SendFile {
+        /// The file, as it was typed: read it, and put its content in place of the job's payload.
+        path: PathBuf,
+        /// All but the payload, which is empty.
+        job: Box<SendJob>,
+    },
     /// Send one test message to a row at once.
     SendTest(MembershipId),
     /// Stop a send.

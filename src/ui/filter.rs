@@ -91,8 +91,7 @@ mod tests {
         let mut buf = Buffer::with_lines(["a CAM-A cam", "nothing"]);
         let bold = Style::new().add_modifier(Modifier::BOLD);
         Filter::new("cam").highlight(&mut buf, Rect::new(0, 0, 11, 2), bold);
-        let marked: Vec<u16> =
-            (0..11).filter(|&x| buf[(x, 0)].modifier.contains(Modifier::BOLD)).collect();
+        let marked: Vec<u16> = (0..11).filter(|&x| buf[(x, 0)].modifier.contains(Modifier::BOLD)).collect();
         assert_eq!(marked, [2, 3, 4, 8, 9, 10]);
         assert!((0..11).all(|x| buf[(x, 1)].modifier.is_empty()));
     }

@@ -145,7 +145,14 @@ impl World {
 }
 
 /// A steady stream: a datagram every `every` milliseconds from `start` to `end`.
-pub fn steady(to: MembershipId, from: &str, start: u64, end: u64, every: u64, payload: impl Fn(u64) -> Vec<u8>) -> Vec<Say> {
+pub fn steady(
+    to: MembershipId,
+    from: &str,
+    start: u64,
+    end: u64,
+    every: u64,
+    payload: impl Fn(u64) -> Vec<u8>,
+) -> Vec<Say> {
     let from = endpoint(from);
     (start..end)
         .step_by(every as usize)

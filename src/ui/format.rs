@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::base::text;
 use crate::base::time::Wall;
 use crate::base::units;
+use crate::base::{dscp, text};
 use crate::model::packets::Packet;
 use crate::model::source::{Counters, Marking, Source};
 use crate::wire::{self, Protocol};
@@ -63,19 +63,6 @@ pub fn tally(n: u64) -> String {
     if n < 10_000 { n.to_string() } else { units::si(n as f64) }
 }
 
-/// The usual name of a DSCP (RFC 2474, RFC 2597, RFC 3246, RFC 5865), or its number.
-pub fn dscp(value: u8) -> Cow<'static, str> {
-    match value {
-        0 => "BE".into(),
-        46 => "EF".into(),
-        44 => "VA".into(),
-        1 => "LE".into(),
-        8 | 16 | 24 | 32 | 40 | 48 | 56 => format!("CS{}", value / 8).into(),
-        10..=38 if value.is_multiple_of(2) => format!("AF{}{}", value / 8, value % 8 / 2).into(),
-        _ => value.to_string().into(),
-    }
-}
-
 /// TTL or hop limit of a source, with `!` when it changed.
 pub fn ttl(m: &Marking) -> String {
     match m.last {
@@ -88,8 +75,8 @@ pub fn ttl(m: &Marking) -> String {
 /// DSCP of a source, with `!` when it changed.
 pub fn marking(m: &Marking) -> String {
     match m.last {
-        Some(v) if m.changes > 0 => format!("{}!", dscp(v >> 2)),
-        Some(v) => dscp(v >> 2).into_owned(),
+        Some(v) if m.changes > 0 => format!("{}!", dscp::label(v >> 2)),
+        Some(v) => dscp::label(v >> 2),
         None => units::ABSENT.to_string(),
     }
 }
@@ -139,15 +126,6 @@ pub fn of_payload(protocol: Option<&'static Protocol>, payload: &[u8], max: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dscp_names_are_those_of_the_rfcs() {
-        for (value, name) in
-            [(0, "BE"), (46, "EF"), (34, "AF41"), (10, "AF11"), (38, "AF43"), (48, "CS6"), (8, "CS1"), (7, "7")]
-        {
-            assert_eq!(dscp(value), name);
-        }
-    }
 
     #[test]
     fn texts_are_cut_by_cells_not_by_characters() {

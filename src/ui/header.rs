@@ -99,12 +99,9 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
     if running > 0 {
         right.push((format!("→ {running} sending   "), theme.ours));
     }
-    for (word, n) in [
-        ("NET", t.lost),
-        ("NIC", t.nic_drops),
-        ("SOCK", t.socket_drops),
-        ("OURS", Some(t.not_analysed)),
-    ] {
+    for (word, n) in
+        [("NET", t.lost), ("NIC", t.nic_drops), ("SOCK", t.socket_drops), ("OURS", Some(t.not_analysed))]
+    {
         let style = if n.unwrap_or(0) > 0 { theme.bad.add_modifier(Modifier::BOLD) } else { theme.text };
         right.push((format!("{word} "), theme.dim));
         right.push((format!("{:<3} ", units::or_dash(n, tally)), style));
@@ -124,17 +121,20 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
     let short = full as u16 > start.saturating_sub(x);
     for v in VIEWS {
         let here = v.key() == s.view;
-        let style = if here {
-            theme.title.patch(theme.accent).add_modifier(Modifier::UNDERLINED)
-        } else {
-            theme.dim
-        };
+        let style =
+            if here { theme.title.patch(theme.accent).add_modifier(Modifier::UNDERLINED) } else { theme.dim };
         let text = if short && !here { v.key().to_string() } else { format!("{} {}", v.key(), v.title) };
         places.push((v.key(), Rect::new(x, area.y, text.width() as u16, 1)));
         x = run(buf, x, area.y, start, &[(text, style), ("  ".to_owned(), theme.dim)]);
     }
     if !s.filter.is_empty() && x + 4 < start {
-        run(buf, x, area.y, start - 1, &[("/".to_owned(), theme.accent), (s.filter.to_owned(), theme.accent)]);
+        run(
+            buf,
+            x,
+            area.y,
+            start - 1,
+            &[("/".to_owned(), theme.accent), (s.filter.to_owned(), theme.accent)],
+        );
     }
     run(buf, start, area.y, area.right(), &right);
     places
@@ -143,8 +143,7 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
 /// The last line: the keys that work now, the most useful first, as many as fit.
 pub fn footer(buf: &mut Buffer, area: Rect, situation: &Situation, ctx: &Ctx<'_>) {
     let theme = ctx.theme;
-    let mut rows: Vec<_> =
-        keys::table().iter().filter(|b| b.footer > 0 && (b.works)(situation)).collect();
+    let mut rows: Vec<_> = keys::table().iter().filter(|b| b.footer > 0 && (b.works)(situation)).collect();
     rows.sort_by_key(|b| b.footer);
     let mut x = area.x + 1;
     for b in rows {

@@ -4,6 +4,7 @@
 //! the screen, a key becomes [`action::Action`]s that the front end's loop carries out.
 
 pub mod action;
+pub mod dialog;
 pub mod dialogs;
 pub mod filter;
 pub mod format;

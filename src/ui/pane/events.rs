@@ -41,9 +41,7 @@ fn look(kind: EventKind, theme: &Theme) -> (Style, &'static str) {
         EventKind::Failed | EventKind::Dropped => (theme.bad, "✕"),
         EventKind::SourceSilent | EventKind::GroupSilent => (theme.silent, "◌"),
         EventKind::SourceAppeared | EventKind::SourceBack | EventKind::GroupBack => (theme.live, "●"),
-        EventKind::MarkingChanged | EventKind::InterfaceChanged | EventKind::ClockStep => {
-            (theme.accent, "◆")
-        }
+        EventKind::MarkingChanged | EventKind::InterfaceChanged | EventKind::ClockStep => (theme.accent, "◆"),
         EventKind::Joined | EventKind::Rejoined => (theme.text, "+"),
         EventKind::Left => (theme.dim, "-"),
         EventKind::Send => (theme.ours, "→"),
@@ -88,7 +86,8 @@ impl Pane for Events {
         let (theme, inside) = (ctx.theme, area.inner(ratatui::layout::Margin::new(1, 1)));
         self.body = inside;
         let chosen = at.event.and_then(|n| get(log, n));
-        let whole = chosen.map(|e| wrap(&visible(&e.text, TEXT_MAX), inside.width.saturating_sub(4) as usize));
+        let whole =
+            chosen.map(|e| wrap(&visible(&e.text, TEXT_MAX), inside.width.saturating_sub(4) as usize));
         // Only what does not fit on its row is written out below.
         let room = inside.width.saturating_sub(30) as usize;
         let below = whole.filter(|_| chosen.is_some_and(|e| e.text.chars().count() > room));
@@ -107,7 +106,11 @@ impl Pane for Events {
         };
         let words = Words {
             title: format!("Events  {}", units::count(log.next())),
-            right: if selected.is_none() { "following ▾".into() } else { "standing still · f follows".into() },
+            right: if selected.is_none() {
+                "following ▾".into()
+            } else {
+                "standing still · f follows".into()
+            },
             bottom: forgotten,
             ..Words::default()
         };
@@ -116,7 +119,8 @@ impl Pane for Events {
             let line = if at.filter.is_set() && log.next() > 0 {
                 nothing_matches(at)
             } else {
-                "nothing has happened yet: joins, new sources, silence and interface changes stand here".into()
+                "nothing has happened yet: joins, new sources, silence and interface changes stand here"
+                    .into()
             };
             return empty(buf, inner, &[line], theme.dim);
         }

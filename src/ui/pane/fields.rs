@@ -3,10 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::base::dscp;
 use crate::base::text::visible;
 use crate::base::units;
 use crate::model::packets::Packet;
-use crate::ui::format::{clock_us, dscp};
+use crate::ui::format::clock_us;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::groups::spec;
@@ -43,7 +44,7 @@ fn of_kernel(p: &Packet, at: &Shared, ctx: &Ctx<'_>) -> Vec<Field> {
     let cut = if d.is_truncated() { format!(", {} captured", d.captured) } else { String::new() };
     add("size", format!("{} B{cut}", d.len));
     add("TTL", units::or_dash(d.ttl, |t| t.to_string()));
-    add("DSCP", units::or_dash(d.tos, |t| format!("{} ({}), ECN {}", dscp(t >> 2), t >> 2, t & 3)));
+    add("DSCP", units::or_dash(d.tos, |t| format!("{} ({}), ECN {}", dscp::label(t >> 2), t >> 2, t & 3)));
     add("gap", units::or_dash(p.gap_ns, units::duration));
     add("number", format!("{} of this group", units::count(p.number)));
     list
@@ -105,7 +106,14 @@ impl Pane for Fields {
             let style = if f.depth == 0 { ctx.theme.title } else { ctx.theme.dim };
             let room = (names + 1).saturating_sub(indent).max(4);
             let x = inner.x + 1 + indent as u16;
-            put(buf, x, y, room.min((inner.right().saturating_sub(x)) as usize), &visible(&f.name, 60), style);
+            put(
+                buf,
+                x,
+                y,
+                room.min((inner.right().saturating_sub(x)) as usize),
+                &visible(&f.name, 60),
+                style,
+            );
             let x = inner.x + 2 + names as u16;
             let room = inner.right().saturating_sub(x) as usize;
             put(buf, x, y, room, &visible(&f.value, VALUE_MAX), ctx.theme.text);

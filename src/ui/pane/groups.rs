@@ -376,8 +376,11 @@ impl Pane for Groups {
             self.grid.hidden.set(hidden | 1 << IFACE);
         }
         let selected = at.group_id().map(|id| id.0);
-        let inner_of = |a: Rect| {
-            Rect { x: a.x + 1, y: a.y + 1, width: a.width.saturating_sub(2), height: a.height.saturating_sub(2) }
+        let inner_of = |a: Rect| Rect {
+            x: a.x + 1,
+            y: a.y + 1,
+            width: a.width.saturating_sub(2),
+            height: a.height.saturating_sub(2),
         };
         self.grid.lay(inner_of(area), &columns);
         self.refresh_order(at, ctx);

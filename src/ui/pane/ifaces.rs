@@ -91,8 +91,7 @@ fn key<'a>(s: &'a IfaceState, column: usize, t: &Totals) -> Key<'a> {
 
 fn passes(s: &IfaceState, at: &Shared) -> bool {
     let i = &s.iface;
-    let mut text =
-        format!("{}\n{}\n{}\n{}\n{}", i.name, i.kind.word(), state(i), joins(i), addresses(i));
+    let mut text = format!("{}\n{}\n{}\n{}\n{}", i.name, i.kind.word(), state(i), joins(i), addresses(i));
     !at.filter.is_set() || at.filter.passes(&mut text)
 }
 

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::base::dscp;
 use crate::base::units::{self, ABSENT};
 use crate::model::group::Group;
 use crate::model::packets::Packet;
@@ -144,9 +145,15 @@ fn draw_row(buf: &mut Buffer, p: &Packet, payload: &[u8], r: &Row<'_>) {
     let cut = if p.datagram.is_truncated() { "!" } else { "" };
     column(buf, 6, &format!("{}{cut}", p.datagram.len), true, theme.text);
     if wide {
-        column(buf, 8, &units::or_dash(p.gap_ns, |n| format!("+{}", units::duration_short(n))), true, theme.dim);
+        column(
+            buf,
+            8,
+            &units::or_dash(p.gap_ns, |n| format!("+{}", units::duration_short(n))),
+            true,
+            theme.dim,
+        );
         column(buf, 3, &units::or_dash(p.datagram.ttl, |t| t.to_string()), true, theme.dim);
-        let dscp = p.datagram.tos.map(|t| format::dscp(t >> 2).into_owned());
+        let dscp = p.datagram.tos.map(|t| dscp::label(t >> 2));
         column(buf, 4, &dscp.unwrap_or_else(|| ABSENT.into()), true, theme.dim);
     }
     let room = r.area.right().saturating_sub(x) as usize;
@@ -167,7 +174,8 @@ impl Pane for Packets {
     fn draw(&mut self, area: Rect, buf: &mut Buffer, focused: bool, at: &mut Shared, ctx: &Ctx<'_>) {
         self.drawn.clear();
         let Some(g) = at.group(ctx) else {
-            let inner = frame(area, buf, ctx.theme, focused, &Words { title: "Packets".into(), ..Words::default() });
+            let inner =
+                frame(area, buf, ctx.theme, focused, &Words { title: "Packets".into(), ..Words::default() });
             return empty(buf, inner, &["select a group to see its packets".to_owned()], ctx.theme.dim);
         };
         let body = area.inner(ratatui::layout::Margin::new(1, 1));

@@ -207,10 +207,9 @@ impl Sources {
                 BYTES => (units::bytes(s.counters.payload_bytes).replace(" B", ""), plain),
                 PROTOCOL => (units::or_dash(s.protocol().map(|p| p.name), str::to_owned), plain),
                 PAYLOAD => match &s.detail {
-                    Some(d) => (
-                        format::of_payload(s.protocol(), d.last_payload(), p.width as usize),
-                        theme.dim,
-                    ),
+                    Some(d) => {
+                        (format::of_payload(s.protocol(), d.last_payload(), p.width as usize), theme.dim)
+                    }
                     None => (ABSENT.to_owned(), theme.dim),
                 },
                 _ => continue,

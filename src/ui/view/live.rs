@@ -11,12 +11,7 @@ use crate::ui::view::Plan;
 
 /// Its panes.
 pub fn panes() -> Vec<Box<dyn Pane>> {
-    vec![
-        Box::new(Groups::all()),
-        Box::<Sources>::default(),
-        Box::<Packets>::default(),
-        Box::<Hex>::default(),
-    ]
+    vec![Box::new(Groups::all()), Box::<Sources>::default(), Box::<Packets>::default(), Box::<Hex>::default()]
 }
 
 /// One above the other; packets where there is height, bytes where there is width. On a small screen

@@ -418,7 +418,8 @@ mod tests {
     fn of_many_rows_those_near_the_window_and_the_selection_are_in_order() {
         let mut g = Grid::new(2, true);
         g.lay(Rect::new(0, 0, 60, 11), COLUMNS);
-        let keys = || (0..100_000u32).map(|i| (Key::Num(f64::from(i * 7919 % 100_003)), i)).collect::<Vec<_>>();
+        let keys =
+            || (0..100_000u32).map(|i| (Key::Num(f64::from(i * 7919 % 100_003)), i)).collect::<Vec<_>>();
         let mut whole = keys();
         whole.sort_by(|a, b| a.0.order(&b.0, true).then(a.1.cmp(&b.1)));
         g.order(Mono(0), 0, None, |_| keys());

@@ -1,0 +1,16 @@
+//! Pop-up dialogs: join, send, running sends, yes or no, and messages.
+//!
+//! Each is a [`Layer`](crate::ui::layer::Layer): it takes keys, draws itself over the screen, and
+//! closes with the actions to carry out. None reads a file, a socket or a clock.
+
+pub mod choice;
+pub mod confirm;
+pub mod form;
+pub mod ifaces;
+pub mod input;
+pub mod message;
+pub mod popup;
+pub mod send;
+#[cfg(test)]
+mod testing;
+pub mod value;
