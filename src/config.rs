@@ -133,8 +133,7 @@ impl Config {
             Err(e) if e.kind() == io::ErrorKind::NotFound && !named => return Ok(Config::default()),
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
         };
-        Config::parse(&text)
-            .map_err(|message| ConfigError::Parse { path: path.to_owned(), message })
+        Config::parse(&text).map_err(|message| ConfigError::Parse { path: path.to_owned(), message })
     }
 
     fn parse(text: &str) -> Result<Config, String> {

@@ -24,8 +24,7 @@ pub fn run(common: &Common) -> Result<Exit, CliError> {
     for (m, label) in demo::memberships(&lo.name, salt) {
         session.join(m, Origin::User, Some(label));
     }
-    let _senders =
-        Demo::start(&lo.name, lo.index, salt).map_err(|e| CliError::could_not(e.to_string()))?;
+    let _senders = Demo::start(&lo.name, lo.index, salt).map_err(|e| CliError::could_not(e.to_string()))?;
     let watch = Watch {
         format: Format::Text,
         interval: Duration::from_secs(1),

@@ -296,11 +296,8 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Groups { query, json }) => {
             let registry = Registry::builtin();
             let query = query.join(" ");
-            let rows = if query.is_empty() {
-                registry.rows().iter().collect()
-            } else {
-                registry.search(&query)
-            };
+            let rows =
+                if query.is_empty() { registry.rows().iter().collect() } else { registry.search(&query) };
             if rows.is_empty() && !json {
                 eprintln!("mcscope: the registry knows nothing like \"{query}\"");
                 return Ok(Exit::Unmet);
@@ -360,8 +357,7 @@ fn settings(common: &Common) -> Result<(Config, Option<Places>), CliError> {
 
 /// Group specs to memberships; notes go to standard error.
 fn resolve_groups(texts: &[String], ifaces: &[Iface]) -> Result<Vec<Membership>, CliError> {
-    let commands: Vec<String> =
-        Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    let commands: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let context = Context { registry: Registry::builtin(), ifaces, commands: &commands };
     let found = resolve::resolve_all(texts.iter().map(String::as_str), &context).map_err(|e| refuse("", &e))?;
@@ -383,12 +379,7 @@ fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, Cli
     Ok(SocketOptions { rcvbuf, receiver: Receiver::Native })
 }
 
-fn start(
-    ifaces: &[Iface],
-    common: &Common,
-    config: &Config,
-    keep: Settings,
-) -> Result<Session, CliError> {
+fn start(ifaces: &[Iface], common: &Common, config: &Config, keep: Settings) -> Result<Session, CliError> {
     let options = socket_options(common, config)?;
     Session::start(ifaces, options, keep)
         .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))

@@ -67,7 +67,14 @@ impl Output {
                 p.fetch_sub(buffer.len(), Ordering::AcqRel);
             }
         })?;
-        Ok(Output { lines: Some(lines), pending, broken, gone, dropped: AtomicU64::new(0), thread: Some(thread) })
+        Ok(Output {
+            lines: Some(lines),
+            pending,
+            broken,
+            gone,
+            dropped: AtomicU64::new(0),
+            thread: Some(thread),
+        })
     }
 
     /// Offers a line, without its end. False if it was left out.

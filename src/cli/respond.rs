@@ -69,7 +69,8 @@ pub(super) fn run(args: &RespondArgs) -> Result<Exit, CliError> {
     session.stop(|_, _| {}, |_, _| {});
     tell(&session, &mut told, offset);
     for g in session.model.groups() {
-        let text = format!("{}: {} datagrams heard, {} answered\n", g.membership, g.counters.packets, g.answered);
+        let text =
+            format!("{}: {} datagrams heard, {} answered\n", g.membership, g.counters.packets, g.answered);
         print(&text)?;
     }
     Ok(exit)

@@ -252,11 +252,8 @@ fn read(path: &std::path::Path) -> Result<Vec<u8>, CliError> {
     let bytes = std::fs::read(path)
         .map_err(|e| CliError::could_not(format!("cannot read {}: {e}", path.display())))?;
     if bytes.len() as u64 > LARGEST {
-        let text = format!(
-            "{} holds {} bytes: a datagram holds {LARGEST} at most",
-            path.display(),
-            bytes.len()
-        );
+        let text =
+            format!("{} holds {} bytes: a datagram holds {LARGEST} at most", path.display(), bytes.len());
         return Err(CliError::usage(text));
     }
     Ok(bytes)
@@ -275,7 +272,9 @@ fn size(text: &str) -> Result<Size, CliError> {
         Some((low, high)) => {
             let (low, high) = (one(low)?, one(high)?);
             if low > high {
-                return Err(CliError::usage(format!("--size {text}: the smaller comes first, as in 100-1400")));
+                return Err(CliError::usage(format!(
+                    "--size {text}: the smaller comes first, as in 100-1400"
+                )));
             }
             Ok(Size::Random(low, high))
         }
@@ -308,10 +307,8 @@ fn plan(args: &SendArgs, size: usize) -> Result<Plan, CliError> {
         );
         return Err(CliError::usage(text));
     }
-    let endless = args.count.is_none()
-        && args.duration.is_none()
-        && args.rate.is_none()
-        && args.interval.is_none();
+    let endless =
+        args.count.is_none() && args.duration.is_none() && args.rate.is_none() && args.interval.is_none();
     let count = args.count.or(endless.then_some(u64::from(args.burst)));
     Ok(Plan::Steady { rate_pps, burst: args.burst, count, duration: args.duration })
 }
@@ -319,9 +316,7 @@ fn plan(args: &SendArgs, size: usize) -> Result<Plan, CliError> {
 fn draw_bar(p: &SendProgress) {
     const WIDTH: usize = 30;
     let share = match (p.total, p.duration) {
-        (Some(total), _) if total > 0 => {
-            Some((p.sent + p.dropped_on_purpose) as f64 / total as f64)
-        }
+        (Some(total), _) if total > 0 => Some((p.sent + p.dropped_on_purpose) as f64 / total as f64),
         (_, Some(d)) if !d.is_zero() => Some(p.elapsed.as_secs_f64() / d.as_secs_f64()),
         _ => None,
     };

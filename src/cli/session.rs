@@ -43,11 +43,7 @@ impl Session {
     ///
     /// # Errors
     /// When no thread can be had.
-    pub fn start(
-        ifaces: &[Iface],
-        options: SocketOptions,
-        settings: Settings,
-    ) -> std::io::Result<Session> {
+    pub fn start(ifaces: &[Iface], options: SocketOptions, settings: Settings) -> std::io::Result<Session> {
         let now = clock::now();
         let mut model = Model::new(settings, now);
         model.set_ifaces(ifaces.to_vec(), now);
@@ -71,7 +67,12 @@ impl Session {
 
     /// Joins a row, unless there is one for just this membership; its number either way, and whether
     /// it is new.
-    pub fn join(&mut self, membership: Membership, origin: Origin, label: Option<&str>) -> (MembershipId, bool) {
+    pub fn join(
+        &mut self,
+        membership: Membership,
+        origin: Origin,
+        label: Option<&str>,
+    ) -> (MembershipId, bool) {
         if let Some(g) = self.model.find(&membership) {
             let id = g.id;
             if matches!(g.join, JoinState::Failed { .. }) {
@@ -79,9 +80,9 @@ impl Session {
             }
             return (id, false);
         }
-        let label: Option<Arc<str>> = label.map(Arc::from).or_else(|| {
-            self.registry.label(membership.endpoint()).map(|row| Arc::from(row.name.as_str()))
-        });
+        let label: Option<Arc<str>> = label
+            .map(Arc::from)
+            .or_else(|| self.registry.label(membership.endpoint()).map(|row| Arc::from(row.name.as_str())));
         (self.join_as(Arc::new(membership), origin, label), true)
     }
 

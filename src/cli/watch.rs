@@ -13,9 +13,9 @@ use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Exit, Format, local_offset};
 use crate::export::stats::Reporter;
 use crate::export::{json, plain, stats};
+use crate::model::Model;
 use crate::model::event::{Event, EventKind};
 use crate::model::group::{Group, JoinState};
-use crate::model::Model;
 use crate::net::clock;
 
 /// What to print and when to end.
@@ -58,7 +58,8 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
     let now = clock::now();
     let mut printer = Printer {
         watch,
-        out: Output::start().map_err(|e| CliError::could_not(format!("cannot start the output thread: {e}")))?,
+        out: Output::start()
+            .map_err(|e| CliError::could_not(format!("cannot start the output thread: {e}")))?,
         reporter: Reporter::new(now.mono),
         utc_offset_s: local_offset(now.wall),
         next_event: 0,
@@ -149,14 +150,14 @@ fn limit(batch: &mut Batch, count: Option<u64>, counted: &std::cell::Cell<u64>) 
 
 /// Whether every join has failed.
 fn nothing_joined(model: &Model) -> bool {
-    model.group_count() > 0 && model.groups().all(|g| matches!(g.join, JoinState::Failed { .. }) && g.since.is_none())
+    model.group_count() > 0
+        && model.groups().all(|g| matches!(g.join, JoinState::Failed { .. }) && g.since.is_none())
 }
 
 impl Printer<'_> {
     fn heading(&self) {
         if self.watch.format == Format::Csv {
-            let heading =
-                if self.watch.stats_only { stats::CSV_HEADER } else { json::Packet::CSV_HEADER };
+            let heading = if self.watch.stats_only { stats::CSV_HEADER } else { json::Packet::CSV_HEADER };
             self.out.line(Rank::Must, heading.to_owned());
         }
     }

@@ -5,5 +5,21 @@
 
 pub mod action;
 pub mod dialog;
+pub mod dialogs;
+pub mod filter;
+pub mod format;
+pub mod header;
+pub mod keys;
 pub mod layer;
+pub mod pane;
+pub mod popup;
+pub mod screen;
+pub mod shared;
 pub mod theme;
+pub mod view;
+pub mod widget;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
