@@ -292,7 +292,14 @@ impl Layer for SendDialog {
                 let warnings = self.reading.warnings.iter().flat_map(|w| wrap(&format!("! {w}"), columns));
                 lines.extend(warnings.map(|l| (l, theme.silent)));
             }
-            None => lines.push(("Nothing can be sent yet.".to_owned(), theme.dim)),
+            None => {
+                let wrong = self.form.fields().find(|f| !f.hidden && f.trouble.is_some());
+                let (label, message) = wrong
+                    .and_then(|f| Some((f.label, f.trouble.as_ref()?.message.as_str())))
+                    .unwrap_or_default();
+                let text = format!("Nothing to send yet. {label}: {message}");
+                lines.extend(wrap(&text, columns).into_iter().map(|l| (l, theme.dim)));
+            }
         }
         let rows = bottom.height.saturating_sub(1);
         for (y, (line, style)) in (1..rows).zip(lines) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::target::target;
+use super::target::{may_go_on, target};
 use super::{Item, KIND_FILE, KIND_HEX, KIND_PING, KIND_PROBE, KIND_TEXT, PLAN_LADDER, PLAN_SOAK};
 use crate::base::dscp;
 use crate::base::group::Endpoint;
@@ -82,8 +82,8 @@ impl Fields<'_> {
 /// Reads the form.
 pub fn reading(form: &Form<Item>, ifaces: &[IfaceState], options: &IfaceOptions) -> Reading {
     let mut f = Fields { form, troubles: Vec::new() };
-    let target =
-        f.take(Item::To, |text| read(text, target, &["1", ":1", ".1:1", ".1.1:1", ".1.1.1:1", ":]:1"]));
+    let target = f
+        .take(Item::To, |text| target(text).map_err(|e| Trouble { unfinished: may_go_on(text), ..e.into() }));
     let named = target.as_ref().and_then(|t| t.iface.clone());
     let iface = iface(&mut f, named.as_deref(), options);
     let (payload, file, length) = payload(&mut f);

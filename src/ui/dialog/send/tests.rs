@@ -202,9 +202,9 @@ fn what_is_only_begun_is_no_error_until_the_field_is_left() {
     let host = Host::new();
     let mut d = dialog(&host);
     write(&mut d, &host, Item::For, "30");
-    assert!(!screen(&mut d, &host, 80, 24).contains("unit is missing"));
+    assert!(!screen(&mut d, &host, 80, 24).contains("^"));
     press(&mut d, &host, "<tab>");
-    assert!(screen(&mut d, &host, 80, 24).contains("30 of what? a unit is missing"));
+    assert!(screen(&mut d, &host, 80, 24).contains("^^ 30 of what? a unit is missing"));
     write(&mut d, &host, Item::For, "30s");
     assert!(!screen(&mut d, &host, 80, 24).contains("unit is missing"));
     assert!(d.reading.job.is_some());
