@@ -19,17 +19,16 @@ use crate::cli::{
     CliError, Common, Exit, interfaces, local_offset, loopback, resolve_groups, settings, start,
 };
 use crate::config::Places;
-use crate::engine::command::{
-    Command, DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob,
-};
+use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob};
 use crate::engine::demo::{self, Demo};
 use crate::model::event::EventKind;
 use crate::model::group::Origin;
 use crate::model::{Model, Settings};
 use crate::net::{clock, limits};
 use crate::ui::action::Action;
+use crate::ui::dialogs::Standard;
 use crate::ui::layer::Ctx;
-use crate::ui::screen::Screen;
+use crate::ui::screen::{self, Screen};
 use crate::ui::terminal::{self, Terminal};
 use crate::ui::theme::Theme;
 
@@ -85,7 +84,7 @@ pub fn run(
     }
     let mut dash = Dashboard {
         session,
-        screen: Screen::default(),
+        screen: Screen::new(screen::Settings { dialogs: Box::new(Standard::default()) }),
         terminal,
         theme,
         places: places.filter(|_| !demo),
@@ -164,6 +163,9 @@ impl Dashboard {
             let due = drawn + if key_waits { QUICK } else { FRAME };
             if now >= due {
                 self.advance();
+                for text in std::mem::take(&mut self.session.ended) {
+                    self.screen.say(text);
+                }
                 if self.draw()? {
                     key_waits = false;
                 }
@@ -228,7 +230,13 @@ impl Dashboard {
             host,
             selected: screen.selected(),
         };
-        terminal.draw(|frame| screen.draw(frame, &ctx))
+        let drawn = terminal.draw(|frame| screen.draw(frame, &ctx))?;
+        if drawn {
+            for action in self.screen.asks(self.session.model.now()) {
+                self.act(action)?;
+            }
+        }
+        Ok(drawn)
     }
 
     fn input(&mut self, event: Event) -> std::io::Result<()> {
@@ -246,12 +254,12 @@ impl Dashboard {
                 host,
                 selected: screen.selected(),
             };
-            screen.handle(event, &ctx)
+            screen.handle(&event, &ctx)
         };
         for action in actions {
             self.act(action)?;
         }
-        match (self.screen.paused(), &self.frozen) {
+        match (self.screen.paused().is_some(), &self.frozen) {
             (true, None) => self.frozen = Some(Box::new(self.session.model.clone())),
             (false, Some(_)) => self.frozen = None,
             _ => {}
@@ -283,6 +291,7 @@ impl Dashboard {
             Action::Retry(id) => self.session.retry(id),
             Action::Reset(which) => self.session.model.reset(which),
             Action::Send(job) => drop(self.session.send(*job)),
+            Action::SendFile { path, job } => self.send_file(&path, *job),
             Action::SendTest(id) => self.send_test(id),
             Action::StopSend(id) => self.session.command(Command::StopSend(id)),
             Action::Respond(id, mode) => self.session.respond(id, mode),
@@ -304,6 +313,17 @@ impl Dashboard {
     fn note(&mut self, text: String) {
         let now: Now = clock::now();
         self.session.model.note(EventKind::Note, None, text, now);
+    }
+
+    /// Reads the file that a send is to carry.
+    fn send_file(&mut self, path: &std::path::Path, job: SendJob) {
+        match super::send::read(path) {
+            Ok(bytes) => drop(self.session.send(SendJob { payload: Payload::Bytes(bytes.into()), ..job })),
+            Err(e) => {
+                self.note(e.to_string());
+                self.screen.say(e.to_string());
+            }
+        }
     }
 
     /// One probe to the row's group, by the row's interface.

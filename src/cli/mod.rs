@@ -360,7 +360,8 @@ fn resolve_groups(texts: &[String], ifaces: &[Iface]) -> Result<Vec<Membership>,
     let commands: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let context = Context { registry: Registry::builtin(), ifaces, commands: &commands };
-    let found = resolve::resolve_all(texts.iter().map(String::as_str), &context).map_err(|e| refuse("", &e))?;
+    let found =
+        resolve::resolve_all(texts.iter().map(String::as_str), &context).map_err(|e| refuse("", &e))?;
     for note in &found.notes {
         eprintln!("mcscope: note: {note}");
     }

@@ -248,7 +248,7 @@ fn job(args: &SendArgs, to: Endpoint, iface: &Iface) -> Result<SendJob, CliError
     })
 }
 
-fn read(path: &std::path::Path) -> Result<Vec<u8>, CliError> {
+pub(super) fn read(path: &std::path::Path) -> Result<Vec<u8>, CliError> {
     let bytes = std::fs::read(path)
         .map_err(|e| CliError::could_not(format!("cannot read {}: {e}", path.display())))?;
     if bytes.len() as u64 > LARGEST {

@@ -334,7 +334,7 @@ mod tests {
         // Lost and back between two announcements: only the count has moved.
         let again = Link { carrier_losses: Some(2), ..up };
         assert_eq!(told(vec![Message::NewLink(again.clone())]).lost_carrier, [4]);
-        assert_eq!(told(vec![Message::NewLink(again)]).lost_carrier, []);
+        assert_eq!(told(vec![Message::NewLink(again)]).lost_carrier, Vec::<u32>::new());
         // New ones have lost nothing.
         let new = told(vec![Message::NewLink(link(10, "new", None, None))]);
         assert_eq!(new, Change { changed: true, woken: false, lost_carrier: vec![] });
