@@ -1,5 +1,5 @@
 #!/bin/bash
-# Type-checks the whole crate for Windows and macOS on a Debian machine, without a linker, an SDK or
+# Type-checks the whole crate, its tests too, for Windows and macOS on a Debian machine, without a linker, an SDK or
 # a rustup target: Debian's rustc-web comes with the exactly matching source of the standard library,
 # which cargo then builds for the target. It checks types only; nothing is linked or run.
 #
@@ -51,7 +51,8 @@ echo "xcheck: $version"
 failed=0
 for target in "${targets[@]}"; do
   start=$SECONDS
-  if nice cargo check --quiet --locked --jobs "$jobs" -Zbuild-std=std,panic_abort --lib --bins --target "$target"; then
+  if nice cargo check --quiet --locked --jobs "$jobs" -Zbuild-std=std,panic_abort,test \
+    --lib --bins --tests --target "$target"; then
     echo "xcheck: $target: passes ($((SECONDS - start)) s)"
   else
     echo "xcheck: $target: FAILS ($((SECONDS - start)) s)"
