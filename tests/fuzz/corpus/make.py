@@ -259,13 +259,104 @@ sample("rip-response", bytes([2, 2, 0, 0]) + pack(">HHIIII", 2, 0, 0x0A010000, 0
        + pack(">HHIIII", 2, 0, 0x0A020000, 0xFFFFFF00, 0, 16), 520, "rip")
 
 
+# --- IP packets (RFC 791, 8200), with IGMP (RFC 9776) and MLD (RFC 9777) ------------------------
+PACKETS = {}  # name -> (packet, tshark's protocol)
+
+
+def inet_sum(data):
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(">%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total ^ 0xFFFF
+
+
+def ipv4(proto, dst, body, ttl=1, tos=0, ident=0, frag=0, options=b"", src=bytes([10, 0, 0, 1])):
+    head = pack(">BBHHHBBH", 0x45 + len(options) // 4, tos, 20 + len(options) + len(body), ident, frag, ttl, proto, 0) + src + dst + options
+    return head[:10] + pack(">H", inet_sum(head)) + head[12:] + body
+
+
+def ipv6(nxt, src, dst, body, hops=1, tc=0):
+    return pack(">IHBB", 6 << 28 | tc << 20, len(body), nxt, hops) + src + dst + body
+
+
+def with_sum(body, at, pseudo=b""):
+    return body[:at] + pack(">H", inet_sum(pseudo + body)) + body[at + 2:]
+
+
+def udp(sport, dport, data, src, dst):
+    body = pack(">HHHH", sport, dport, 8 + len(data), 0) + data
+    return with_sum(body, 6, src + dst + pack(">HH", 17, len(body)))
+
+
+A, G = bytes([10, 0, 0, 1]), bytes([239, 1, 1, 1])
+LL = bytes.fromhex("fe80000000000000021dc1fffe123456")
+ALL, G6 = bytes.fromhex("ff020000000000000000000000000016"), bytes.fromhex("ff3e0000000000000000000000001234")
+ALERT = bytes([0x94, 4, 0, 0])
+WHOLE = udp(5004, 8888, bytes(range(256)) * 5, A, G)
+PACKETS["ipv4-udp"] = (ipv4(17, G, udp(40000, 9999, b"hello", A, G), ttl=8, tos=0xB8), "udp")
+PACKETS["ipv4-first-fragment"] = (ipv4(17, G, WHOLE[:800], ident=0x1234, frag=0x2000), "ip")
+PACKETS["ipv4-later-fragment"] = (ipv4(17, G, WHOLE[800:], ident=0x1234, frag=100), "ip")
+PACKETS["ipv6-udp"] = (ipv6(17, LL, G6, udp(40000, 9999, b"hello", LL, G6), hops=64, tc=0xB8), "udp")
+PACKETS["ipv6-fragment"] = (ipv6(60, LL, G6, bytes([44, 0, 1, 4, 0, 0, 0, 0]) + bytes([17, 0]) + pack(">HI", 1, 0xDEADBEEF)
+                                 + udp(40000, 9999, bytes(1000), LL, G6)[:64]), "ipv6")
+ALL4, V3 = bytes([224, 0, 0, 1]), bytes([224, 0, 0, 22])
+PACKETS["igmp-v1-query"] = (ipv4(2, ALL4, with_sum(bytes([0x11, 0, 0, 0]) + bytes(4), 2)), "igmp")
+PACKETS["igmp-v2-query"] = (ipv4(2, G, with_sum(bytes([0x11, 10, 0, 0]) + G, 2), options=ALERT), "igmp")
+PACKETS["igmp-v2-report"] = (ipv4(2, G, with_sum(bytes([0x16, 0, 0, 0]) + G, 2), options=ALERT), "igmp")
+PACKETS["igmp-v2-leave"] = (ipv4(2, bytes([224, 0, 0, 2]), with_sum(bytes([0x17, 0, 0, 0]) + G, 2), options=ALERT), "igmp")
+PACKETS["igmp-v3-query"] = (ipv4(2, ALL4, with_sum(bytes([0x11, 0x8A, 0, 0]) + bytes(4) + bytes([0x0A, 0x8F, 0, 0]), 2), options=ALERT), "igmp")
+S1, S2, SSM = bytes([10, 1, 1, 1]), bytes([10, 1, 1, 2]), bytes([232, 1, 1, 1])
+PACKETS["igmp-v3-source-query"] = (ipv4(2, SSM, with_sum(bytes([0x11, 10, 0, 0]) + SSM + bytes([2, 125, 0, 2]) + S1 + S2, 2), options=ALERT), "igmp")
+PACKETS["igmp-v3-report"] = (ipv4(2, V3, with_sum(pack(">BBHHH", 0x22, 0, 0, 0, 3) + bytes([4, 0, 0, 0]) + G
+                                                  + bytes([1, 1, 0, 2]) + SSM + S1 + S2 + b"AUX!" + bytes([3, 0, 0, 0]) + bytes([239, 9, 9, 9]), 2),
+                                  tos=0xC0, options=ALERT), "igmp")
+HBH = bytes([58, 0, 5, 2, 0, 0, 1, 0])
+
+
+def mld(dst, body):
+    body = with_sum(body, 2, LL + dst + pack(">II", len(body), 58))
+    return ipv6(0, LL, dst, HBH + body)
+
+
+PACKETS["mld-v1-report"] = (mld(G6, bytes([131, 0, 0, 0, 0, 0, 0, 0]) + G6), "icmpv6")
+PACKETS["mld-v1-done"] = (mld(bytes.fromhex("ff020000000000000000000000000002"), bytes([132, 0, 0, 0, 0, 0, 0, 0]) + G6), "icmpv6")
+PACKETS["mld-v1-query"] = (mld(bytes.fromhex("ff020000000000000000000000000001"), bytes([130, 0, 0, 0]) + pack(">HH", 10000, 0) + bytes(16)), "icmpv6")
+PACKETS["mld-v2-query"] = (mld(G6, bytes([130, 0, 0, 0]) + pack(">HH", 0x8123, 0) + G6 + bytes([2, 125, 0, 1]) + LL), "icmpv6")
+PACKETS["mld-v2-report"] = (mld(ALL, pack(">BBHHH", 143, 0, 0, 0, 2) + bytes([4, 0, 0, 0]) + G6 + bytes([6, 0, 0, 1]) + G6 + LL), "icmpv6")
+
+
+def check_packets():
+    bad = 0
+    for n, (packet, want) in PACKETS.items():
+        with tempfile.TemporaryDirectory() as d:
+            text, pcap = os.path.join(d, "t"), os.path.join(d, "p")
+            with open(text, "w") as f:
+                for i in range(0, len(packet), 16):
+                    f.write("%06x %s\n" % (i, packet[i:i + 16].hex(" ")))
+            subprocess.run(["text2pcap", "-q", "-l", "101", text, pcap], check=True, capture_output=True)
+            sums = [x for o in ("ip", "udp") for x in ("-o", o + ".check_checksum:TRUE")]
+            got = subprocess.run(["tshark", "-n", "-r", pcap, "-V", *sums], capture_output=True, text=True).stdout
+            ok = "Protocols in frame: " in got and want in got.split("Protocols in frame: ")[1].split("]")[0].split(":") \
+                and "alformed" not in got and "incorrect" not in got and "[Checksum Status: Bad]" not in got
+            bad += not ok
+            print("ok  " if ok else "BAD ", n, len(packet))
+            if len(sys.argv) > 2 and sys.argv[2] in n:
+                print(got)
+    return bad
+
+
 def main():
+    for n, (packet, _) in PACKETS.items():
+        os.makedirs(os.path.join(HERE, "packet"), exist_ok=True)
+        with open(os.path.join(HERE, "packet", n + ".bin"), "wb") as f:
+            f.write(packet)
     os.makedirs(OUT, exist_ok=True)
     for n, (payload, *_) in SAMPLES.items():
         with open(os.path.join(OUT, n + ".bin"), "wb") as f:
             f.write(payload)
     if sys.argv[1:2] == ["check"]:
-        bad = 0
+        bad = check_packets()
         for n, (payload, port, want, options) in SAMPLES.items():
             with tempfile.TemporaryDirectory() as d:
                 text, pcap = os.path.join(d, "t"), os.path.join(d, "p")
