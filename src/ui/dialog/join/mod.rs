@@ -278,7 +278,7 @@ impl JoinDialog {
         }
         let hidden = self.known.len().saturating_sub(rows);
         if hidden > 0 && area.height > 1 {
-            put(buf, area, 0, 1, &format!("+{hidden}"), theme.dim);
+            put(buf, area, 0, 1, &format!("+{hidden} more"), theme.dim);
         }
     }
 
@@ -424,6 +424,8 @@ fn notes(resolved: &Resolved, registry: &Registry) -> Vec<String> {
     }
     let to = first.endpoint();
     let row = registry.label(to).filter(|row| row.has_port(to.port)).or_else(|| registry.range_at(to));
+    // Of the SSM range it is said already.
+    let row = row.filter(|row| row.is_group() || out.is_empty() || !is_ssm(first.group));
     out.extend(row.map(|row| format!("{}: {}", row.name, row.purpose)));
     out.extend(resolved.notes.iter().map(resolve::Note::to_string));
     out

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use ratatui::style::Modifier;
 
 use super::*;
 use crate::base::group::SourceFilter;
@@ -100,6 +101,12 @@ fn a_wrong_part_is_marked_while_typing_and_a_beginning_is_not() {
     let mark = lines[at + 1].chars().collect::<Vec<_>>();
     let from = mark.iter().position(|c| *c == '^').unwrap();
     assert_eq!(text[from..from + 3], ['2', '9', '9']);
+    let buf = draw(&mut d, &host, 80, 24);
+    for x in 0..80 {
+        let cell = &buf[(x, at as u16)];
+        let marked = (from..from + 3).contains(&usize::from(x));
+        assert_eq!(cell.modifier.contains(Modifier::UNDERLINED), marked, "column {x}");
+    }
     assert!(lines[at + 1].contains("^^^ an IPv4 number goes up to 255"), "{shown}");
     assert_eq!(press(&mut d, &host, "<enter>"), Outcome::Consumed);
     assert_eq!(press(&mut d, &host, "<esc>"), Outcome::Close(vec![]));
