@@ -1,2 +1,7 @@
-//! mcscope.
-fn main() {}
+//! The program: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mcscope::cli::run(std::env::args_os())
+}

@@ -45,7 +45,8 @@ pub struct Datagram {
 
 /// The running account of a membership: what its receiver counted beside the datagrams.
 ///
-/// Cumulative since the membership was opened; a later account replaces an earlier one.
+/// Cumulative since the row was asked for, over all sockets it had; a later account replaces an
+/// earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
     /// Whose account it is.
@@ -118,6 +119,11 @@ impl Batch {
         } else {
             &self.large[slot * LARGE..][..captured]
         }
+    }
+
+    /// Keeps the first `n` datagrams.
+    pub fn truncate(&mut self, n: usize) {
+        self.datagrams.truncate(n);
     }
 
     /// The two areas of a slot, to be filled one after the other: the first [`SMALL`] bytes of a

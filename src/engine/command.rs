@@ -77,6 +77,8 @@ pub enum Update {
     Filter(MembershipId, Arc<Membership>, String),
     /// The responder of a row is in this mode now.
     Responding(MembershipId, Respond),
+    /// Answers sent on a row since it was joined.
+    Answered(MembershipId, u64),
     /// The interfaces, whenever something about them changed.
     Ifaces(Vec<Iface>),
     /// Cumulative receive drops of interfaces, once a second.

@@ -1,4 +1,132 @@
 //! Threads and channels: the listeners, the supervisor that joins and leaves, the senders, the
 //! responder, the demo.
+//!
+//! ```text
+//! front end --commands--> supervisor --messages--> listeners --batches--> front end
+//!                             |--> senders               '--updates--> front end
+//! ```
+//!
+//! Every channel is bounded. Batches are offered, never waited with: a listener that finds no free
+//! batch goes on draining its socket and counts. Updates are few; who sends one waits for the front
+//! end, which takes them until it ends.
+//!
+//! The end, in this order: the front end drops its command channel; the supervisor stops the
+//! listeners and senders and waits for each; the front end waits for the supervisor. Each thread
+//! wakes at once and waits for nothing but a system call that does not block.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::base::batch::Batch;
+use crate::base::iface::Iface;
+use crate::net::socket::SocketOptions;
 
 pub mod command;
+pub mod demo;
+pub mod gather;
+mod listener;
+mod names;
+pub mod plan;
+pub mod pool;
+pub mod responder;
+pub mod sender;
+mod supervisor;
+
+use command::{Command, Update};
+use listener::Shared;
+use pool::{BATCHES, Pool};
+use supervisor::Supervisor;
+
+/// Commands that may wait: a range of groups is joined by one command each.
+const COMMANDS: usize = 65_536;
+/// Updates that may wait.
+const UPDATES: usize = 4096;
+
+/// The running engine, as its front end holds it.
+pub struct Engine {
+    commands: Option<Sender<Command>>,
+    updates: Receiver<Update>,
+    batches: Receiver<Box<Batch>>,
+    pool: Pool,
+    supervisor: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the supervisor on these interfaces.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn start(ifaces: Vec<Iface>, options: SocketOptions) -> std::io::Result<Engine> {
+        let (commands, to_do) = bounded(COMMANDS);
+        let (say, updates) = bounded(UPDATES);
+        let (hand_on, batches) = bounded(BATCHES);
+        let pool = Pool::default();
+        let shared = Shared {
+            pool: pool.clone(),
+            batches: hand_on,
+            updates: say,
+            options,
+            listeners: Arc::new(AtomicUsize::new(0)),
+            limiter: Arc::default(),
+        };
+        let supervisor = Supervisor::spawn(to_do, shared, ifaces)?;
+        Ok(Engine { commands: Some(commands), updates, batches, pool, supervisor: Some(supervisor) })
+    }
+
+    /// Asks for something; false if the engine does not keep up or has ended.
+    pub fn command(&self, command: Command) -> bool {
+        self.commands.as_ref().is_some_and(|c| c.try_send(command).is_ok())
+    }
+
+    /// What the engine tells.
+    pub fn updates(&self) -> &Receiver<Update> {
+        &self.updates
+    }
+
+    /// Datagrams on their way; each batch goes back by [`Engine::recycle`].
+    pub fn batches(&self) -> &Receiver<Box<Batch>> {
+        &self.batches
+    }
+
+    /// Gives a batch back to the pool.
+    pub fn recycle(&self, batch: Box<Batch>) {
+        self.pool.give(batch);
+    }
+
+    /// Stops receiving and sending and waits for all threads, handing what they still tell to
+    /// `update` and what they still received to `batch`: the last figures are complete.
+    pub fn stop(&mut self, mut update: impl FnMut(Update), mut batch: impl FnMut(&mut Batch)) {
+        self.commands = None;
+        let Some(supervisor) = self.supervisor.take() else { return };
+        loop {
+            let ended = supervisor.is_finished();
+            for u in self.updates.try_iter() {
+                update(u);
+            }
+            for mut b in self.batches.try_iter() {
+                batch(&mut b);
+                self.pool.give(b);
+            }
+            if ended {
+                break;
+            }
+            // Whichever comes first; the supervisor's end closes no channel that is read here while
+            // the resolver still holds one, so the wait is bounded.
+            crossbeam_channel::select! {
+                recv(self.updates) -> u => if let Ok(u) = u { update(u) },
+                recv(self.batches) -> b => if let Ok(mut b) = b { batch(&mut b); self.pool.give(b) },
+                default(std::time::Duration::from_millis(5)) => {}
+            }
+        }
+        let _ = supervisor.join();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop(|_| {}, |_| {});
+    }
+}

@@ -79,7 +79,6 @@ pub struct Group {
     /// Losses on this host.
     pub drops: Drops,
     drops_before_reset: Drops,
-    drops_at_open: Drops,
     last_account: Option<Account>,
     /// Datagrams of sources that found no place in the table.
     pub unattributed: u64,
@@ -97,6 +96,8 @@ pub struct Group {
     pub state: State,
     /// Whether the responder answers on it.
     pub responding: bool,
+    /// Answers sent on it.
+    pub answered: u64,
     /// Senders.
     pub sources: SourceTable,
     /// The packets kept.
@@ -126,7 +127,6 @@ impl Group {
             counters: Counters::default(),
             drops: Drops::default(),
             drops_before_reset: Drops::default(),
-            drops_at_open: Drops::default(),
             last_account: None,
             unattributed: 0,
             last: None,
@@ -136,6 +136,7 @@ impl Group {
             strip: None,
             state: State::Joining,
             responding: false,
+            answered: 0,
             sources: SourceTable::default(),
             packets: PacketRing::default(),
             mtu: 1500,
@@ -175,20 +176,6 @@ impl Group {
         }
     }
 
-    /// A fresh socket starts its account at zero: what the old one told stays counted.
-    pub(crate) fn reopened(&mut self) {
-        if let Some(a) = self.last_account.take() {
-            self.drops_at_open = Drops {
-                socket_drops: a
-                    .socket_drops
-                    .map(|n| n + self.drops_at_open.socket_drops.unwrap_or(0))
-                    .or(self.drops_at_open.socket_drops),
-                not_analysed: self.drops_at_open.not_analysed + a.not_analysed,
-                not_analysed_bytes: self.drops_at_open.not_analysed_bytes + a.not_analysed_bytes,
-            };
-        }
-    }
-
     pub(crate) fn account(&mut self, a: &Account, at: Mono) {
         let before = self.last_account.map_or((0, 0), |l| (l.not_analysed, l.not_analysed_bytes));
         let (packets, bytes) =
@@ -205,16 +192,12 @@ impl Group {
     }
 
     fn refresh_drops(&mut self) {
-        let (open, zero) = (self.drops_at_open, self.drops_before_reset);
-        let a = self.last_account;
-        let drops = a.and_then(|a| a.socket_drops).or(open.socket_drops.map(|_| 0));
+        let zero = self.drops_before_reset;
+        let Some(a) = self.last_account else { return };
         self.drops = Drops {
-            socket_drops: drops
-                .map(|n| (n + open.socket_drops.unwrap_or(0)).saturating_sub(zero.socket_drops.unwrap_or(0))),
-            not_analysed: (a.map_or(0, |a| a.not_analysed) + open.not_analysed)
-                .saturating_sub(zero.not_analysed),
-            not_analysed_bytes: (a.map_or(0, |a| a.not_analysed_bytes) + open.not_analysed_bytes)
-                .saturating_sub(zero.not_analysed_bytes),
+            socket_drops: a.socket_drops.map(|n| n.saturating_sub(zero.socket_drops.unwrap_or(0))),
+            not_analysed: a.not_analysed.saturating_sub(zero.not_analysed),
+            not_analysed_bytes: a.not_analysed_bytes.saturating_sub(zero.not_analysed_bytes),
         };
     }
 
@@ -342,12 +325,13 @@ impl Group {
         self.counters = Counters::default();
         self.gaps = Gaps::default();
         self.unattributed = 0;
-        let (zero, now) = (self.drops_before_reset, self.drops);
-        self.drops_before_reset = Drops {
-            socket_drops: now.socket_drops.map(|n| n + zero.socket_drops.unwrap_or(0)).or(zero.socket_drops),
-            not_analysed: now.not_analysed + zero.not_analysed,
-            not_analysed_bytes: now.not_analysed_bytes + zero.not_analysed_bytes,
-        };
+        if let Some(a) = self.last_account {
+            self.drops_before_reset = Drops {
+                socket_drops: a.socket_drops,
+                not_analysed: a.not_analysed,
+                not_analysed_bytes: a.not_analysed_bytes,
+            };
+        }
         self.refresh_drops();
         self.drops_told = 0;
         for s in self.sources.iter_mut() {

@@ -179,7 +179,6 @@ impl Model {
     pub fn joined(&mut self, id: MembershipId, buffer: Buffer, now: Now) {
         let at = Stamp { mono: now.mono, wall: now.wall };
         let Some(g) = self.group_mut(id) else { return };
-        g.reopened();
         g.stood(buffer, at);
         let text = format!("joined {}", g.membership);
         self.note_group(EventKind::Joined, id, now, text);
@@ -233,6 +232,13 @@ impl Model {
     pub fn responding(&mut self, id: MembershipId, on: bool) {
         if let Some(g) = self.group_mut(id) {
             g.responding = on;
+        }
+    }
+
+    /// So many answers were sent on a row.
+    pub fn answered(&mut self, id: MembershipId, count: u64) {
+        if let Some(g) = self.group_mut(id) {
+            g.answered = count;
         }
     }
 

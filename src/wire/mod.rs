@@ -2,13 +2,47 @@
 //!
 //! Every parser here reads bytes that a stranger sent. The contract of each file: no panic, no
 //! recursion or loop without a named bound, no allocation beyond what the preview or the fields
-//! need, every access bounds-checked.
+//! need, every access bounds-checked. [`read`] holds the tools that make this the easy way.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::base::group::Endpoint;
 
+pub mod cbor;
+pub mod cluster;
+pub mod coap;
+pub mod dns;
+pub mod igmp;
+pub mod ip;
+pub mod json;
+pub mod knx;
+pub mod lighting;
+pub mod lines;
+pub mod marks;
+pub mod mld;
+pub mod mold;
+pub mod ntp;
 pub mod probe;
+pub mod psi;
+pub mod ptp;
+pub mod read;
+pub mod router;
+pub mod rtcp;
+pub mod rtp;
+pub mod rtps;
+pub mod sap;
+pub mod sdp;
+pub mod ssdp;
+pub mod text;
+pub mod ts;
+pub mod wsd;
+pub mod xml;
+
+#[cfg(test)]
+mod tests;
+
+pub use text::preview_unknown;
 
 /// How sure a recognition is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +66,42 @@ pub struct Hint {
     pub len: usize,
 }
 
+impl Hint {
+    /// Whether the datagram goes to one of these ports.
+    pub fn to_port(&self, ports: &[u16]) -> bool {
+        ports.contains(&self.to.port)
+    }
+
+    /// Whether it goes to or comes from one of these ports.
+    pub fn either_port(&self, ports: &[u16]) -> bool {
+        ports.contains(&self.to.port) || ports.contains(&self.from.port)
+    }
+
+    /// Whether it goes to this IPv4 group.
+    pub fn to_v4(&self, group: [u8; 4]) -> bool {
+        self.to.ip == IpAddr::from(group)
+    }
+
+    /// Whether it goes to an IPv6 group of this number, in any scope: the last segments of the
+    /// address, as in `ff0x::fb`.
+    pub fn to_v6(&self, number: u32) -> bool {
+        match self.to.ip {
+            IpAddr::V6(ip) => {
+                let s = ip.segments();
+                s[0] & 0xfff0 == 0xff00
+                    && s[1..6] == [0; 5]
+                    && u32::from(s[6]) << 16 | u32::from(s[7]) == number
+            }
+            IpAddr::V4(_) => false,
+        }
+    }
+
+    /// Whether part of the payload is missing at its end.
+    pub fn is_cut(&self, payload: &[u8]) -> bool {
+        payload.len() < self.len
+    }
+}
+
 /// A sequence number read from a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeqSample {
@@ -41,8 +111,19 @@ pub struct SeqSample {
     pub value: u64,
     /// Its width in bits: it wraps at 2 to that power.
     pub bits: u8,
-    /// How many numbers this datagram takes up (a packet of three messages: 3).
+    /// How many numbers this datagram takes up (a packet of three messages: 3); 0 if it only tells
+    /// the number that comes next (a heartbeat).
     pub count: u32,
+    /// The sender says that the numbering starts anew here: what lies between this number and the
+    /// one before is no loss.
+    pub restart: bool,
+}
+
+impl SeqSample {
+    /// One number that carries on from the one before.
+    pub fn one(stream: u64, value: u64, bits: u8) -> Self {
+        SeqSample { stream, value, bits, count: 1, restart: false }
+    }
 }
 
 /// A decoded field: what it is called, what it says, where it stands.
@@ -58,6 +139,9 @@ pub struct Field {
     pub range: Range<usize>,
 }
 
+/// Calls back with each sequence number that a payload carries.
+pub type Sequence = fn(&[u8], &mut dyn FnMut(SeqSample));
+
 /// A payload protocol: its row in the table.
 pub struct Protocol {
     /// The word used in filters, JSON and overrides, lower case.
@@ -70,12 +154,54 @@ pub struct Protocol {
     pub preview: fn(&[u8], &mut String),
     /// The field tree.
     pub fields: fn(&[u8]) -> Vec<Field>,
-    /// Calls back with each sequence number the datagram carries; `None` if the protocol has none.
-    pub sequence: Option<fn(&[u8], &mut dyn FnMut(SeqSample))>,
+    /// The sequence numbers the datagram carries; `None` if the protocol has none.
+    pub sequence: Option<Sequence>,
 }
 
 /// The protocols, in the order in which they are tried: sure marks first.
-pub static PROTOCOLS: &[&Protocol] = &[&probe::PROTOCOL];
+pub static PROTOCOLS: &[&Protocol] = &[
+    &probe::PROTOCOL,
+    &rtps::PROTOCOL,
+    &lighting::SACN,
+    &lighting::ARTNET,
+    &knx::PROTOCOL,
+    &cluster::LCM,
+    &marks::SOOD,
+    &marks::SMA,
+    &marks::MINECRAFT,
+    &marks::XPLANE,
+    &ssdp::SSDP,
+    &ssdp::BT_LSD,
+    &wsd::PROTOCOL,
+    &sap::PROTOCOL,
+    &sdp::PROTOCOL,
+    &dns::MDNS,
+    &dns::LLMNR,
+    &rtcp::PROTOCOL,
+    &ts::PROTOCOL,
+    &ptp::PROTOCOL,
+    &ntp::PROTOCOL,
+    &coap::PROTOCOL,
+    &router::HSRP,
+    &router::GLBP,
+    &router::RIP,
+    &cluster::GANGLIA,
+    &cluster::TOTEM,
+    &cluster::MAVLINK,
+    &cluster::HAZELCAST,
+    &lighting::PATHPORT,
+    &mold::PROTOCOL,
+    &lines::SYSLOG,
+    &lines::NMEA,
+    &lines::STATSD,
+    &json::PROTOCOL,
+    &cbor::PROTOCOL,
+    &xml::COT,
+    &marks::SADP,
+    &xml::PROTOCOL,
+    &text::PROTOCOL,
+    &rtp::PROTOCOL,
+];
 
 /// The protocol of this word, if there is one.
 pub fn by_id(id: &str) -> Option<&'static Protocol> {

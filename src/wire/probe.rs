@@ -23,6 +23,7 @@
 //! the header where the request was longer, never longer than the request.
 
 use crate::base::time::{Mono, Wall};
+use crate::wire::read::{Text, Tree, line, put};
 use crate::wire::{Confidence, Field, Hint, Protocol, SeqSample};
 
 /// The first four bytes.
@@ -155,46 +156,43 @@ fn detect(b: &[u8], _: &Hint) -> Option<Confidence> {
 }
 
 fn preview(b: &[u8], out: &mut String) {
-    use std::fmt::Write;
-    let Some(p) = Probe::parse(b) else { return };
-    let _ = write!(out, "probe {} seq {}  run {:08x}", p.kind.word(), p.sequence, p.run as u32);
-    if p.flags & FLAG_TEXT != 0 {
-        let _ = write!(out, "  \"{}\"", String::from_utf8_lossy(&b[HEADER..]));
-    }
+    line(out, |l| {
+        let p = Probe::parse(b)?;
+        put!(l, "probe {} seq {}  run {:08x}", p.kind.word(), p.sequence, p.run as u32);
+        if p.flags & FLAG_TEXT != 0 {
+            put!(l, "  \"{}\"", Text(&b[HEADER..]));
+        }
+        Some(())
+    });
 }
 
 fn fields(b: &[u8]) -> Vec<Field> {
-    let Some(p) = Probe::parse(b) else { return Vec::new() };
-    let field = |name: &str, value: String, range| Field { depth: 0, name: name.into(), value, range };
-    let mut all = vec![
-        field("magic", "mcSc".into(), 0..4),
-        field("version", VERSION.to_string(), 4..5),
-        field("kind", p.kind.word().into(), 5..6),
-        field("flags", format!("0x{:04x}", p.flags), 6..8),
-        field("run id", format!("{:016x}", p.run), 8..16),
-        field("sequence", p.sequence.to_string(), 16..24),
-        field("sent (wall clock)", p.sent_wall.rfc3339().to_string(), 24..32),
-        field("sent (monotonic)", format!("{} ns", p.sent_mono.0), 32..40),
-        field("sent TTL", p.ttl.to_string(), 40..41),
-        field("sent DSCP", p.dscp.to_string(), 41..42),
-    ];
-    if b.len() > HEADER {
-        let rest = &b[HEADER..];
-        let value = if p.flags & FLAG_TEXT != 0 {
-            String::from_utf8_lossy(rest).into_owned()
+    Tree::of(b, |t| {
+        let p = Probe::parse(b)?;
+        t.add(0..4, "magic", "mcSc");
+        t.add(4..5, "version", VERSION);
+        t.add(5..6, "kind", p.kind.word());
+        t.add(6..8, "flags", format_args!("0x{:04x}", p.flags));
+        t.add(8..16, "run id", format_args!("{:016x}", p.run));
+        t.add(16..24, "sequence", p.sequence);
+        t.add(24..32, "sent (wall clock)", p.sent_wall.rfc3339());
+        t.add(32..40, "sent (monotonic)", format_args!("{} ns", p.sent_mono.0));
+        t.add(40..41, "sent TTL", p.ttl);
+        t.add(41..42, "sent DSCP", p.dscp);
+        if p.flags & FLAG_TEXT != 0 {
+            t.add(HEADER..b.len(), "text", Text(&b[HEADER..]));
         } else {
-            format!("{} bytes", rest.len())
-        };
-        all.push(field(if p.flags & FLAG_TEXT != 0 { "text" } else { "padding" }, value, HEADER..b.len()));
-    }
-    all
+            t.rest(HEADER, "padding");
+        }
+        Some(())
+    })
 }
 
 fn sequence(b: &[u8], f: &mut dyn FnMut(SeqSample)) {
     if let Some(p) = Probe::parse(b) {
         // Answers of many responders to one run share its numbers: they are no stream of their own.
         if p.kind != Kind::Reply {
-            f(SeqSample { stream: p.run, value: p.sequence, bits: 64, count: 1 });
+            f(SeqSample::one(p.run, p.sequence, 64));
         }
     }
 }

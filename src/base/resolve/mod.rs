@@ -324,7 +324,8 @@ fn known_port<'r>(ip: IpAddr, spec: &Spec, registry: &'r Registry) -> Result<&'r
     let usual: Vec<String> = registry
         .ports_of(ip)
         .into_iter()
-        .take(8)
+        // The ranges around it say little where the group itself is known.
+        .filter(|(.., row)| rows.is_empty() || row.is_group())
         .map(|(low, high, row)| match low == high {
             true => format!("{low} ({})", row.name),
             false => format!("{low}-{high} ({})", row.name),

@@ -160,7 +160,11 @@ fn the_registry_fills_in_the_port_where_it_is_sure() {
     }
     let error = wrong("239.255.255.250");
     assert_eq!(error.message, "the port is missing, several are usual");
-    assert!(error.help.unwrap().starts_with("usual here: 1900 (ssdp), 1982 (yeelight), 3702 (ws-discovery)"));
+    assert_eq!(
+        error.help.unwrap(),
+        "usual here: 1900 (ssdp), 1982 (yeelight), 3702 (ws-discovery), 37020 (hik-sadp), 4001 (govee); \
+         write 239.255.255.250:PORT"
+    );
     // A range is joined only where every group has its port.
     assert_eq!(wrong("224.0.0.251+9").message, "the port is missing");
 }

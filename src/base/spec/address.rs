@@ -83,7 +83,12 @@ fn parse_octet(text: &Text<'_>, piece: &str, span: Range<usize>, all: &Range<usi
     let open = last && span == *all && super::is_hex_word(piece);
     if let Some((i, c)) = piece.char_indices().find(|(_, c)| !c.is_ascii_digit()) {
         let at = span.start + i;
-        return Err(text.fail(at..at + c.len_utf8(), "this is not part of an IPv4 address").open_if(open));
+        let fail = text.fail(at..at + c.len_utf8(), "this is not part of an IPv4 address").open_if(open);
+        return Err(if matches!(c, ' ' | ';') {
+            fail.help("the port follows a colon: ADDR:PORT")
+        } else {
+            fail
+        });
     }
     if piece.len() > 1 && piece.starts_with('0') {
         let plain = piece.trim_start_matches('0');

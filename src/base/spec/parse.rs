@@ -204,12 +204,14 @@ fn parse_target(t: &Text<'_>, at: usize, sources: Sources) -> Result<Spec, Fail>
     let head_len = rest.find(['%', '+']).unwrap_or(rest.len());
     let head = at..at + head_len;
     let word = t.get(&head);
-    if sources.is_none() && word.contains(',') {
+    let (before_colon, after_colon) = word.split_once(':').unwrap_or((word, ""));
+    // What has a dot before its first colon is IPv4, and what follows is its port.
+    let v4 = before_colon.contains('.');
+    if sources.is_none() && if v4 { before_colon } else { word }.contains(',') {
         return Err(list_without_group(t, head));
     }
-    let (before_colon, after_colon) = word.split_once(':').unwrap_or((word, ""));
     let hex = before_colon.is_empty() || is_hex_word(before_colon);
-    if word.contains(':') && !before_colon.contains('.') && (hex || after_colon.contains(':')) {
+    if word.contains(':') && !v4 && (hex || after_colon.contains(':')) {
         let ip = parse_v6(t, head.clone())?.into();
         require_multicast(t, ip, head.clone(), &sources)?;
         let mut suffix = Suffix::default();
@@ -409,7 +411,12 @@ fn parse_port(t: &Text<'_>, span: Range<usize>) -> Result<u16, Fail> {
         return Err(fail.help(format!("write ADDR{}:{}", &word[plus..], &word[..plus])));
     }
     if !word.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(t.fail(span, "a port is a number from 1 to 65535"));
+        let fail = t.fail(span, "a port is a number from 1 to 65535");
+        return Err(if word.contains(',') {
+            fail.help("one port each: give several apart, with spaces")
+        } else {
+            fail
+        });
     }
     if word.bytes().all(|b| b == b'0') {
         return Err(t
@@ -436,8 +443,8 @@ fn parse_name(t: &Text<'_>, head: Range<usize>, sources: Sources) -> Result<Spec
         return Err(t.fail(head, message).open_if(unfinished));
     }
     if let Some(i) = word.find(':') {
-        let fail = t.fail(head.start + i..head.end, "a name brings its own port");
-        return Err(fail.help(format!("write {}, or the group's address with a port", &word[..i])));
+        let fail = t.fail(head.start + i..head.end, "only an address takes a port");
+        return Err(fail.help("a name of the registry brings its own; host names are not looked up"));
     }
     let stray = |c: &(usize, char)| !c.1.is_alphanumeric() && !matches!(c.1, '-' | '_' | '.' | ' ');
     if let Some((i, c)) = word.char_indices().find(stray) {
@@ -454,7 +461,9 @@ fn parse_name(t: &Text<'_>, head: Range<usize>, sources: Sources) -> Result<Spec
             let span = rest.start + 1..rest.end;
             if let Some(i) = t.get(&span).find(':') {
                 let at = span.start + i;
-                return Err(t.fail(at..span.end, "a name brings its own port").help("leave the port out"));
+                return Err(t
+                    .fail(at..span.end, "only an address takes a port")
+                    .help("a name of the registry brings its own"));
             }
             parse_ifaces(t, span)?
         }

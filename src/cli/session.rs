@@ -1,0 +1,302 @@
+//! A model and an engine that belong together, as every front end needs them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::base::batch::Batch;
+use crate::base::group::{Membership, MembershipId};
+use crate::base::iface::Iface;
+use crate::base::registry::Registry;
+use crate::base::units;
+use crate::engine::Engine;
+use crate::engine::command::{Command, Respond, SendId, SendJob, SendProgress, SendState, Update};
+use crate::model::event::EventKind;
+use crate::model::group::{JoinState, Origin};
+use crate::model::{Model, Settings};
+use crate::net::clock;
+use crate::net::socket::SocketOptions;
+
+/// Sends that are remembered.
+const SENDS_MAX: usize = 100;
+/// Names of addresses that are remembered; all are forgotten when there are more.
+const NAMES_MAX: usize = 65_536;
+/// Leaves that can be undone.
+const UNDO_MAX: usize = 100;
+
+/// The model with what feeds it.
+pub struct Session {
+    /// What is known.
+    pub model: Model,
+    engine: Engine,
+    registry: &'static Registry,
+    next_row: u32,
+    next_send: u32,
+    left: Vec<Vec<(Arc<Membership>, Origin, Option<Arc<str>>)>>,
+    held: Option<Box<Batch>>,
+    /// Names of addresses, as far as they were looked up.
+    pub names: HashMap<IpAddr, Option<Arc<str>>>,
+    /// The sends of this run, oldest first.
+    pub sends: Vec<(SendId, SendProgress)>,
+    /// How sends ended since the front end last looked, in words.
+    pub ended: Vec<String>,
+}
+
+impl Session {
+    /// Starts the engine on these interfaces.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn start(ifaces: &[Iface], options: SocketOptions, settings: Settings) -> std::io::Result<Session> {
+        let now = clock::now();
+        let mut model = Model::new(settings, now);
+        model.set_ifaces(ifaces.to_vec(), now);
+        Ok(Session {
+            model,
+            engine: Engine::start(ifaces.to_vec(), options)?,
+            registry: Registry::builtin(),
+            next_row: 0,
+            next_send: 0,
+            left: Vec::new(),
+            held: None,
+            names: HashMap::new(),
+            sends: Vec::new(),
+            ended: Vec::new(),
+        })
+    }
+
+    /// The engine's channels, to wait on.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Joins a row, unless there is one for just this membership; its number either way, and whether
+    /// it is new.
+    pub fn join(
+        &mut self,
+        membership: Membership,
+        origin: Origin,
+        label: Option<&str>,
+    ) -> (MembershipId, bool) {
+        if let Some(g) = self.model.find(&membership) {
+            let id = g.id;
+            if matches!(g.join, JoinState::Failed { .. }) {
+                self.retry(id);
+            }
+            return (id, false);
+        }
+        let label: Option<Arc<str>> = label
+            .map(Arc::from)
+            .or_else(|| self.registry.label(membership.endpoint()).map(|row| Arc::from(row.name.as_str())));
+        (self.join_as(Arc::new(membership), origin, label), true)
+    }
+
+    fn join_as(
+        &mut self,
+        membership: Arc<Membership>,
+        origin: Origin,
+        label: Option<Arc<str>>,
+    ) -> MembershipId {
+        let id = MembershipId(self.next_row);
+        self.next_row += 1;
+        self.model.add(id, membership.clone(), origin, label);
+        if !self.engine.command(Command::Join { id, membership }) {
+            let error = "the engine does not keep up with so many joins".to_owned();
+            self.model.failed(id, error, Some("try again".into()), clock::now());
+        }
+        id
+    }
+
+    /// Leaves rows; [`Session::undo`] brings them back.
+    pub fn leave(&mut self, ids: &[MembershipId]) {
+        let gone: Vec<_> = ids
+            .iter()
+            .filter_map(|&id| self.model.group(id))
+            .map(|g| (g.membership.clone(), g.origin, g.label.clone()))
+            .collect();
+        if gone.is_empty() {
+            return;
+        }
+        self.left.push(gone);
+        if self.left.len() > UNDO_MAX {
+            self.left.remove(0);
+        }
+        for &id in ids {
+            self.engine.command(Command::Leave(id));
+            self.model.left(id, clock::now());
+        }
+    }
+
+    /// Joins again what was left last; how many rows that are.
+    pub fn undo(&mut self) -> usize {
+        let Some(rows) = self.left.pop() else { return 0 };
+        let count = rows.len();
+        for (membership, origin, label) in rows {
+            if self.model.find(&membership).is_none() {
+                self.join_as(membership, origin, label);
+            }
+        }
+        count
+    }
+
+    /// Tries a failed row again.
+    pub fn retry(&mut self, id: MembershipId) {
+        self.model.retrying(id);
+        self.engine.command(Command::Retry(id));
+    }
+
+    /// Sets the responder of a row.
+    pub fn respond(&mut self, id: MembershipId, mode: Respond) {
+        self.engine.command(Command::Respond(id, mode));
+    }
+
+    /// Starts a send.
+    pub fn send(&mut self, job: SendJob) -> SendId {
+        let id = SendId(self.next_send);
+        self.next_send += 1;
+        let progress = SendProgress { to: Some(job.to), ..SendProgress::default() };
+        if self.sends.len() >= SENDS_MAX
+            && let Some(done) = self.sends.iter().position(|(_, p)| p.state != SendState::Running)
+        {
+            self.sends.remove(done);
+        }
+        self.sends.push((id, progress));
+        self.engine.command(Command::Send(id, Box::new(job)));
+        id
+    }
+
+    /// Passes a command on as it is.
+    pub fn command(&self, command: Command) {
+        self.engine.command(command);
+    }
+
+    /// Takes what the engine tells and what it received, in the right order: a membership stands
+    /// before its first datagram is counted. `seen` looks at each batch before it is counted and may
+    /// shorten it; `counted` looks at it afterwards. True if there was anything.
+    pub fn pump(
+        &mut self,
+        mut seen: impl FnMut(&Model, &mut Batch),
+        mut counted: impl FnMut(&Model, &Batch),
+    ) -> bool {
+        let mut any = false;
+        while let Ok(update) = self.engine.updates().try_recv() {
+            self.update(update);
+            any = true;
+        }
+        // No more than there are batches, so that updates have their turn under any load.
+        for _ in 0..crate::engine::pool::BATCHES {
+            let next = self.held.take().or_else(|| self.engine.batches().try_recv().ok());
+            let Some(mut batch) = next else { break };
+            any = true;
+            // A listener tells that it stands before it hands a batch on.
+            while let Ok(update) = self.engine.updates().try_recv() {
+                self.update(update);
+            }
+            seen(&self.model, &mut batch);
+            self.model.apply(&batch);
+            counted(&self.model, &batch);
+            self.engine.recycle(batch);
+        }
+        any
+    }
+
+    /// Keeps a batch that a loop got while it waited; the next [`Session::pump`] counts it first.
+    pub fn hold(&mut self, batch: Box<Batch>) {
+        self.held = Some(batch);
+    }
+
+    /// Takes one update, for a loop that waited on the channel itself.
+    pub fn update(&mut self, update: Update) {
+        if let Update::Sending(id, p) = &update
+            && let Some(text) = send_ended(p)
+            && self.sends.iter().any(|(i, _)| i == id)
+        {
+            self.model.note(EventKind::Send, None, text.clone(), clock::now());
+            self.ended.push(text);
+        }
+        take(&mut self.model, &mut self.names, &mut self.sends, update);
+    }
+
+    /// Ends receiving and sending; what was still under way is counted.
+    pub fn stop(
+        &mut self,
+        mut seen: impl FnMut(&Model, &mut Batch),
+        mut counted: impl FnMut(&Model, &Batch),
+    ) {
+        self.pump(&mut seen, &mut counted);
+        let Session { model, engine, names, sends, .. } = self;
+        // Both closures need the model: what is told waits until the batches are counted.
+        let mut told = Vec::new();
+        engine.stop(
+            |update| told.push(update),
+            |batch| {
+                seen(model, batch);
+                model.apply(batch);
+                counted(model, batch);
+            },
+        );
+        for update in told {
+            take(model, names, sends, update);
+        }
+        self.model.advance(clock::now());
+        self.model.finish();
+    }
+}
+
+/// How a send ended, in one line; `None` while it runs.
+fn send_ended(p: &SendProgress) -> Option<String> {
+    let to = p.to.map_or_else(String::new, |t| format!(" to {t}"));
+    let fault = p.errors.first().map_or_else(String::new, |e| {
+        let remedy = e.remedy.as_ref().map_or_else(String::new, |r| format!("; {r}"));
+        format!(", {} failed: {}{remedy}", e.count, e.kind)
+    });
+    match &p.state {
+        SendState::Running => None,
+        SendState::Failed(error) => Some(error.clone()),
+        SendState::Done | SendState::Stopped => {
+            let stopped = if p.state == SendState::Stopped { ", stopped" } else { "" };
+            Some(format!("sent {}{to}{stopped}{fault}", units::packets(p.sent)))
+        }
+    }
+}
+
+fn take(
+    model: &mut Model,
+    names: &mut HashMap<IpAddr, Option<Arc<str>>>,
+    sends: &mut [(SendId, SendProgress)],
+    update: Update,
+) {
+    let now = clock::now();
+    match update {
+        Update::Joined(id, buffer) => model.joined(id, buffer, now),
+        Update::Rejoined(id, why) => model.rejoined(id, &why, now),
+        Update::Failed { id, error, remedy } => model.failed(id, error, remedy, now),
+        // The front end took the row out of the model when it asked for this.
+        Update::Left(_) => {}
+        Update::Filter(id, membership, text) => model.filter_changed(id, membership, text, now),
+        Update::Responding(id, mode) => model.responding(id, mode != Respond::Off),
+        Update::Answered(id, count) => model.answered(id, count),
+        Update::Ifaces(list) => model.set_ifaces(list, now),
+        Update::NicDrops(list) => {
+            for (name, drops) in list {
+                model.nic_drops(&name, drops);
+            }
+        }
+        Update::Own(endpoint) => model.own(endpoint),
+        Update::Sending(id, progress) => {
+            if let Some((_, p)) = sends.iter_mut().find(|(i, _)| *i == id) {
+                *p = progress;
+            }
+        }
+        Update::Name(ip, name) => {
+            if names.len() >= NAMES_MAX {
+                names.clear();
+            }
+            // A name comes from the network: nothing of it reaches the terminal raw.
+            let name = name.map(|n| Arc::from(crate::base::text::visible(&n, 255)));
+            names.insert(ip, name);
+        }
+        Update::Note(kind, Some(id), text) => model.note_group(kind, id, now, text),
+        Update::Note(kind, None, text) => model.note(kind, None, text, now),
+    }
+}

@@ -1,0 +1,205 @@
+//! Settings and what is remembered between runs.
+//!
+//! * `config.toml` in the configuration folder is the user's; mcscope only reads it.
+//! * `kept` beside it holds the groups of "keep for next time", one spec a line.
+//! * `recent` in the state folder holds the groups joined before, offered again in the join dialog.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// Specs that are remembered.
+const RECENT_MAX: usize = 50;
+
+/// The commented file that [`Config::load`] reads; shipped as the sample.
+pub const SAMPLE: &str = include_str!("../assets/config.toml");
+
+/// What can go wrong with the settings.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not as it should be.
+    #[error("{path}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        message: String,
+    },
+}
+
+/// The settings.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Groups joined at every start, as group specs.
+    pub groups: Vec<String>,
+    /// `dark`, `light` or `mono`; by the environment when absent.
+    pub theme: Option<String>,
+    /// Whether names of addresses are looked up; true when absent.
+    pub resolve: Option<bool>,
+    /// Receive buffer of each membership in bytes, as in `"4MiB"`; the system's default when absent.
+    pub rcvbuf: Option<String>,
+}
+
+/// Where the files are.
+#[derive(Clone, Debug)]
+pub struct Places {
+    config: PathBuf,
+    state: PathBuf,
+}
+
+impl Places {
+    /// By the environment: `XDG_CONFIG_HOME` and `XDG_STATE_HOME`, or what the system has instead.
+    /// `None` without a home folder: then nothing is remembered.
+    pub fn find() -> Option<Places> {
+        let dirs = etcetera::choose_base_strategy().ok()?;
+        let state = dirs.state_dir().unwrap_or_else(|| dirs.data_dir());
+        Some(Places { config: dirs.config_dir().join("mcscope"), state: state.join("mcscope") })
+    }
+
+    /// The user's file.
+    pub fn config_file(&self) -> PathBuf {
+        self.config.join("config.toml")
+    }
+
+    fn kept_file(&self) -> PathBuf {
+        self.config.join("kept")
+    }
+
+    fn recent_file(&self) -> PathBuf {
+        self.state.join("recent")
+    }
+
+    /// The groups kept for next time.
+    pub fn kept(&self) -> Vec<String> {
+        lines(&self.kept_file())
+    }
+
+    /// Keeps one more group for next time.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep(&self, spec: &str) -> Result<(), ConfigError> {
+        let mut all = self.kept();
+        if !all.iter().any(|s| s == spec) {
+            all.push(spec.to_owned());
+        }
+        write(&self.kept_file(), "# Joined at every start; written by mcscope, one group a line.\n", &all)
+    }
+
+    /// The groups joined before, the last first.
+    pub fn recent(&self) -> Vec<String> {
+        lines(&self.recent_file())
+    }
+
+    /// Remembers the groups joined, the last first.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remember(&self, recent: &[String]) -> Result<(), ConfigError> {
+        write(&self.recent_file(), "", &recent[..recent.len().min(RECENT_MAX)])
+    }
+}
+
+impl Config {
+    /// Reads the settings; a file that is not there means the defaults, unless it was `named`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds something that is no setting; the message has line and
+    /// column.
+    pub fn load(path: &Path, named: bool) -> Result<Config, ConfigError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !named => return Ok(Config::default()),
+            Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
+        };
+        Config::parse(&text).map_err(|message| ConfigError::Parse { path: path.to_owned(), message })
+    }
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
+        if let Some(theme) = &config.theme
+            && !["dark", "light", "mono"].contains(&theme.as_str())
+        {
+            return Err(format!("there is no theme \"{theme}\": dark, light and mono exist"));
+        }
+        Ok(config)
+    }
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with('#'))
+        .take(1000)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Writes beside and renames, so that a full disk never leaves half a file.
+fn write(path: &Path, head: &str, all: &[String]) -> Result<(), ConfigError> {
+    let fail = |source| ConfigError::Write { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(fail)?;
+    }
+    let mut text = head.to_owned();
+    for line in all {
+        text.push_str(line);
+        text.push('\n');
+    }
+    let beside = path.with_extension("new");
+    fs::write(&beside, text).map_err(fail)?;
+    fs::rename(&beside, path).map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_is_valid_and_holds_only_defaults() {
+        assert_eq!(Config::parse(SAMPLE), Ok(Config::default()));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let e = Config::parse("groups = [\"a\"]\ncolour = 1\n").unwrap_err();
+        assert!(e.contains("line 2") && e.contains("colour"), "{e}");
+        let e = Config::parse("theme = \"pink\"").unwrap_err();
+        assert!(e.contains("pink") && e.contains("mono"), "{e}");
+    }
+
+    #[test]
+    fn what_is_kept_is_there_next_time_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { config: dir.path().join("c"), state: dir.path().join("s") };
+        assert!(places.kept().is_empty());
+        places.keep("239.1.1.1:5004").unwrap();
+        places.keep("mdns%eth0").unwrap();
+        places.keep("239.1.1.1:5004").unwrap();
+        assert_eq!(places.kept(), ["239.1.1.1:5004", "mdns%eth0"]);
+        places.remember(&["b".into(), "a".into()]).unwrap();
+        assert_eq!(places.recent(), ["b", "a"]);
+    }
+}

@@ -1,0 +1,385 @@
+//! One listener thread for each membership: owns the socket, fills batches, keeps the account.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::base::batch::{Account, Batch};
+use crate::base::group::{Membership, MembershipId};
+use crate::engine::command::{Respond, Update};
+use crate::engine::gather::Gather;
+use crate::engine::pool::Pool;
+use crate::engine::responder::{Limiter, Responder};
+use crate::model::event::EventKind;
+use crate::model::group::Buffer;
+use crate::net::clock;
+use crate::net::recv::Drained;
+use crate::net::socket::{GroupSocket, RcvBuf, SocketOptions};
+use crate::net::wake::Waker;
+
+/// Stack of a listener: it keeps its buffers on the heap and recurses nowhere.
+const STACK: usize = 128 << 10;
+/// A socket's drop counter is read this often while there is traffic, and once this long after it.
+const ACCOUNT_EVERY: Duration = Duration::from_millis(100);
+/// Messages that may wait for a listener.
+const MESSAGES: usize = 64;
+
+/// What all listeners share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub pool: Pool,
+    pub batches: Sender<Box<Batch>>,
+    pub updates: Sender<Update>,
+    pub options: SocketOptions,
+    /// Listeners that run at present: the more, the longer each gathers.
+    pub listeners: Arc<AtomicUsize>,
+    pub limiter: Arc<Limiter>,
+}
+
+/// What the supervisor tells a running listener.
+pub(super) enum Message {
+    Rejoin {
+        ifindex: u32,
+        why: String,
+    },
+    Block(IpAddr),
+    Unblock(IpAddr),
+    Respond(Respond),
+    /// The addresses of this host, for the responder.
+    Own(Arc<[IpAddr]>),
+}
+
+/// The supervisor's end of a listener.
+pub(super) struct Listener {
+    messages: Sender<Message>,
+    waker: Waker,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Account>,
+}
+
+/// What a listener begins with.
+pub(super) struct Start {
+    pub id: MembershipId,
+    pub membership: Arc<Membership>,
+    pub ifindex: u32,
+    /// What earlier sockets of this row counted.
+    pub account: Account,
+    pub respond: Respond,
+    pub own: Arc<[IpAddr]>,
+    /// Why it is opened anew, if it is.
+    pub again: Option<String>,
+}
+
+impl Listener {
+    /// Starts the thread; the socket is opened on it, so that nothing waits for a slow join.
+    pub fn spawn(start: Start, shared: Shared) -> std::io::Result<Listener> {
+        let waker = Waker::new().map_err(std::io::Error::other)?;
+        let (messages, inbox) = bounded(MESSAGES);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (w, s) = (waker.clone(), stop.clone());
+        let name = format!("listen-{}", start.id.0);
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .stack_size(STACK)
+            .spawn(move || Run::new(start, shared, inbox, w, s).run())?;
+        Ok(Listener { messages, waker, stop, thread })
+    }
+
+    /// Tells the listener something; false if it has ended or does not keep up.
+    pub fn tell(&self, message: Message) -> bool {
+        let sent = self.messages.try_send(message).is_ok();
+        self.waker.wake();
+        sent
+    }
+
+    /// Asks it to end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Waits for its end; the account of the row so far.
+    pub fn join(self) -> Option<Account> {
+        self.stop();
+        self.thread.join().ok()
+    }
+
+    /// Whether the thread has ended by itself: the join failed.
+    pub fn ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+struct Run {
+    id: MembershipId,
+    start: Start,
+    shared: Shared,
+    inbox: Receiver<Message>,
+    waker: Waker,
+    stop: Arc<AtomicBool>,
+    account: Account,
+    told: Account,
+    drained: Drained,
+    gather: Gather,
+    responder: Responder,
+}
+
+impl Run {
+    fn new(
+        start: Start,
+        shared: Shared,
+        inbox: Receiver<Message>,
+        waker: Waker,
+        stop: Arc<AtomicBool>,
+    ) -> Run {
+        let responder = Responder::new(start.respond, start.own.clone(), shared.limiter.clone());
+        let account = start.account;
+        Run {
+            id: start.id,
+            account,
+            told: account,
+            drained: Drained::default(),
+            gather: Gather::default(),
+            responder,
+            start,
+            shared,
+            inbox,
+            waker,
+            stop,
+        }
+    }
+
+    fn run(mut self) -> Account {
+        let opened = GroupSocket::open(&self.start.membership, self.start.ifindex, &self.shared.options);
+        let mut socket = match opened {
+            Ok(socket) => socket,
+            Err(e) => {
+                self.say(Update::Failed { id: self.id, error: e.reason(), remedy: e.remedy() });
+                return self.account;
+            }
+        };
+        let buffer = buffer(socket.rcvbuf());
+        self.say(Update::Joined(self.id, buffer));
+        if let Some(why) = self.start.again.take() {
+            self.say(Update::Rejoined(self.id, why));
+        }
+        self.shared.listeners.fetch_add(1, Ordering::Relaxed);
+        if let Err(e) = self.listen(&mut socket) {
+            self.say(Update::Failed { id: self.id, error: e.reason(), remedy: e.remedy() });
+        }
+        self.shared.listeners.fetch_sub(1, Ordering::Relaxed);
+        self.settle(&mut socket);
+        self.account
+    }
+
+    fn listen(&mut self, socket: &mut GroupSocket) -> Result<(), crate::net::error::NetError> {
+        let mut last_turn = Instant::now();
+        let mut last_account = last_turn;
+        // Whether something came since the drop counter was last read.
+        let mut unsettled = true;
+        loop {
+            let ready = socket.wait(&self.waker, unsettled.then_some(ACCOUNT_EVERY))?;
+            if self.stop.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            if ready.woken {
+                self.waker.clear();
+                self.messages(socket);
+            }
+            if ready.socket {
+                loop {
+                    let fill = fill(socket);
+                    let packets = self.turn(socket)?;
+                    let now = Instant::now();
+                    let elapsed = now - std::mem::replace(&mut last_turn, now);
+                    unsettled = true;
+                    if now - last_account >= ACCOUNT_EVERY {
+                        last_account = now;
+                        self.settle(socket);
+                    }
+                    let listeners = self.shared.listeners.load(Ordering::Relaxed);
+                    let Some(span) = self.gather.next(packets, elapsed, fill, listeners) else { break };
+                    if self.waker.wait(Some(span))? {
+                        break;
+                    }
+                }
+            } else if !ready.woken {
+                unsettled = false;
+                last_account = Instant::now();
+                self.settle(socket);
+            }
+        }
+    }
+
+    /// Takes all that the socket holds; returns how many datagrams that were.
+    fn turn(&mut self, socket: &mut GroupSocket) -> Result<u64, crate::net::error::NetError> {
+        let mut packets = 0;
+        loop {
+            let Some(mut batch) = self.shared.pool.take() else {
+                let before = self.drained.packets;
+                let dry = socket.drain(&mut self.drained)?;
+                packets += self.drained.packets - before;
+                self.count_drained();
+                if dry.dry || self.stop.load(Ordering::Acquire) {
+                    return Ok(packets);
+                }
+                continue;
+            };
+            let mut dry = false;
+            let mut outcome = Ok(());
+            while !dry && !batch.is_full() {
+                match socket.receive(&mut batch, self.id) {
+                    Ok(r) => {
+                        packets += r.taken as u64;
+                        dry = r.dry;
+                    }
+                    Err(e) => {
+                        outcome = Err(e);
+                        break;
+                    }
+                }
+            }
+            if batch.datagrams().is_empty() {
+                batch.received = clock::now();
+            }
+            self.hand_on(batch);
+            outcome?;
+            if dry || self.stop.load(Ordering::Acquire) {
+                return Ok(packets);
+            }
+        }
+    }
+
+    fn count_drained(&mut self) {
+        self.account.not_analysed = self.start.account.not_analysed + self.drained.packets;
+        self.account.not_analysed_bytes = self.start.account.not_analysed_bytes + self.drained.bytes;
+    }
+
+    /// Answers if asked to, adds the account if it moved, and gives the batch to the model.
+    fn hand_on(&mut self, mut batch: Box<Batch>) {
+        if self.responder.is_on() {
+            let before = self.responder.answered();
+            let said = self.responder.answer(&batch, &self.start.membership, self.start.ifindex);
+            if self.responder.answered() != before {
+                let _ = self.shared.updates.try_send(Update::Answered(self.id, self.responder.answered()));
+            }
+            if let Some(text) = said {
+                let note = Update::Note(EventKind::Send, Some(self.id), text);
+                let _ = self.shared.updates.try_send(note);
+            }
+        }
+        if self.account != self.told {
+            batch.accounts.push(self.account);
+        }
+        if batch.is_empty() {
+            self.shared.pool.give(batch);
+            return;
+        }
+        let (packets, bytes) =
+            batch.datagrams().iter().fold((0, 0), |(n, b), d| (n + 1, b + u64::from(d.len)));
+        match self.shared.batches.try_send(batch) {
+            Ok(()) => self.told = self.account,
+            Err(refused) => {
+                self.drained.packets += packets;
+                self.drained.bytes += bytes;
+                self.count_drained();
+                self.shared.pool.give(refused.into_inner());
+            }
+        }
+    }
+
+    /// Reads the drop counter and tells the account if it moved.
+    fn settle(&mut self, socket: &mut GroupSocket) {
+        if let Some(drops) = socket.drops() {
+            self.account.socket_drops = Some(self.start.account.socket_drops.unwrap_or(0) + drops);
+        }
+        if self.account != self.told
+            && let Some(mut batch) = self.shared.pool.take()
+        {
+            batch.received = clock::now();
+            self.hand_on(batch);
+        }
+    }
+
+    fn messages(&mut self, socket: &mut GroupSocket) {
+        while let Ok(message) = self.inbox.try_recv() {
+            match message {
+                Message::Rejoin { ifindex, why } => match socket.rejoin(ifindex) {
+                    Ok(drained) => {
+                        self.drained.packets += drained.packets;
+                        self.drained.bytes += drained.bytes;
+                        self.count_drained();
+                        self.start.ifindex = ifindex;
+                        self.say(Update::Rejoined(self.id, why));
+                    }
+                    Err(e) => {
+                        self.say(Update::Failed { id: self.id, error: e.reason(), remedy: e.remedy() });
+                    }
+                },
+                Message::Block(ip) => self.filter(socket.block(ip), ip, true),
+                Message::Unblock(ip) => self.filter(socket.unblock(ip), ip, false),
+                Message::Respond(mode) => {
+                    self.responder.set(mode);
+                    self.say(Update::Responding(self.id, mode));
+                }
+                Message::Own(own) => self.responder.set_own(own),
+            }
+        }
+    }
+
+    fn filter(&mut self, outcome: Result<(), crate::net::error::NetError>, ip: IpAddr, block: bool) {
+        use crate::base::group::SourceFilter::{Any, Exclude, Include};
+        if let Err(e) = outcome {
+            self.say(Update::Note(EventKind::Note, Some(self.id), e.to_string()));
+            return;
+        }
+        let mut m = (*self.start.membership).clone();
+        m.filter = match (std::mem::take(&mut m.filter), block) {
+            (Any, true) => Exclude(vec![ip]),
+            (Any, false) => Any,
+            (Exclude(mut list), true) => {
+                list.push(ip);
+                Exclude(list)
+            }
+            (Exclude(mut list), false) => {
+                list.retain(|&a| a != ip);
+                if list.is_empty() { Any } else { Exclude(list) }
+            }
+            (Include(mut list), true) => {
+                list.retain(|&a| a != ip);
+                Include(list)
+            }
+            (Include(mut list), false) => {
+                list.push(ip);
+                Include(list)
+            }
+        };
+        self.start.membership = Arc::new(m);
+        let text =
+            format!("{} {ip} on {}", if block { "blocked" } else { "let through" }, self.start.membership);
+        self.say(Update::Filter(self.id, self.start.membership.clone(), text));
+    }
+
+    /// What must not be lost; the front end takes updates at all times until it ends.
+    fn say(&self, update: Update) {
+        let _ = self.shared.updates.send(update);
+    }
+}
+
+/// How full the socket's buffer is, 0 to 1.
+fn fill(socket: &GroupSocket) -> Option<f64> {
+    let (queued, size) = (socket.queued()?, socket.rcvbuf().kernel);
+    Some(f64::from(queued) / size.max(1) as f64)
+}
+
+fn buffer(r: RcvBuf) -> Buffer {
+    let clamped = r.clamped.map(|c| {
+        let remedy = r.remedy().unwrap_or_default();
+        format!("asked for {} bytes, the system grants {}; {remedy}", r.asked.unwrap_or(0), c.limit)
+    });
+    Buffer { granted_bytes: Some(r.granted as u64), clamped }
+}

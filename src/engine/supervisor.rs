@@ -1,0 +1,367 @@
+//! The supervisor: one thread that joins and leaves, follows the interfaces and owns all others.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use crate::base::batch::Account;
+use crate::base::group::{Membership, MembershipId};
+use crate::base::iface::Iface;
+use crate::engine::command::{Command, Respond, SendId, SendProgress, SendState, Update};
+use crate::engine::listener::{Listener, Message, Shared, Start};
+use crate::engine::names::Names;
+use crate::engine::sender::Sending;
+use crate::model::event::EventKind;
+use crate::net::iface::{self, Watch};
+use crate::net::wake::Waker;
+use crate::net::{NetError, counters};
+
+/// Interface counters are read this often.
+const COUNTERS_EVERY: Duration = Duration::from_secs(1);
+/// Sends that may run at once.
+const SENDS_MAX: usize = 32;
+
+struct Row {
+    membership: Arc<Membership>,
+    listener: Option<Listener>,
+    ifindex: u32,
+    respond: Respond,
+    account: Account,
+}
+
+/// What the watch thread tells.
+struct Changed {
+    ifaces: Vec<Iface>,
+    lost_carrier: Vec<u32>,
+}
+
+pub(super) struct Supervisor {
+    commands: Receiver<Command>,
+    shared: Shared,
+    rows: BTreeMap<MembershipId, Row>,
+    sends: BTreeMap<SendId, Sending>,
+    ifaces: Vec<Iface>,
+    own: Arc<[IpAddr]>,
+    names: Option<Names>,
+    /// Indexes that lost their carrier and have not got it back.
+    dark: Vec<u32>,
+}
+
+impl Supervisor {
+    pub fn spawn(
+        commands: Receiver<Command>,
+        shared: Shared,
+        ifaces: Vec<Iface>,
+    ) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("supervisor".into()).spawn(move || {
+            let own = own_addresses(&ifaces);
+            let names = Names::spawn(shared.updates.clone()).ok();
+            let (rows, sends, dark) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+            Supervisor { commands, shared, rows, sends, ifaces, own, names, dark }.run();
+        })
+    }
+
+    fn run(mut self) {
+        let (tell, changes) = bounded(16);
+        let watch = match Watching::spawn(tell) {
+            Ok(w) => Some(w),
+            Err(e) => {
+                let text = format!("interface changes are not noticed: {e}");
+                self.say(Update::Note(EventKind::Note, None, text));
+                None
+            }
+        };
+        self.say(Update::Ifaces(self.ifaces.clone()));
+        let mut next_counters = Instant::now();
+        loop {
+            if Instant::now() >= next_counters {
+                next_counters = Instant::now() + COUNTERS_EVERY;
+                if let Some(list) = counters::nic_drops() {
+                    let _ = self.shared.updates.try_send(Update::NicDrops(list));
+                }
+                self.sends.retain(|_, s| !s.ended());
+            }
+            select! {
+                recv(self.commands) -> command => match command {
+                    Ok(command) => self.command(command),
+                    // The engine's handle is gone: the end.
+                    Err(_) => break,
+                },
+                recv(changes) -> changed => match changed {
+                    Ok(changed) => self.changed(changed),
+                    Err(_) => std::thread::park_timeout(COUNTERS_EVERY),
+                },
+                default(next_counters.saturating_duration_since(Instant::now())) => {}
+            }
+        }
+        self.end();
+        if let Some(w) = watch {
+            w.join();
+        }
+    }
+
+    /// Ends everything, in this order: no new datagrams, no more sending.
+    fn end(&mut self) {
+        for row in self.rows.values() {
+            row.listener.iter().for_each(Listener::stop);
+        }
+        self.sends.values().for_each(Sending::stop);
+        for row in std::mem::take(&mut self.rows).into_values() {
+            row.listener.map(Listener::join);
+        }
+        for send in std::mem::take(&mut self.sends).into_values() {
+            send.join();
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Join { id, membership } => {
+                let account =
+                    Account { membership: id, socket_drops: None, not_analysed: 0, not_analysed_bytes: 0 };
+                let respond = Respond::Off;
+                self.rows.insert(id, Row { membership, listener: None, ifindex: 0, respond, account });
+                self.open(id, None);
+            }
+            Command::Leave(id) => {
+                if let Some(row) = self.rows.remove(&id) {
+                    row.listener.map(Listener::join);
+                    self.say(Update::Left(id));
+                }
+            }
+            Command::Retry(id) => self.open(id, None),
+            Command::Block(id, ip) => self.tell(id, Message::Block(ip)),
+            Command::Unblock(id, ip) => self.tell(id, Message::Unblock(ip)),
+            Command::Respond(id, mode) => {
+                if let Some(row) = self.rows.get_mut(&id) {
+                    row.respond = mode;
+                    self.tell(id, Message::Respond(mode));
+                }
+            }
+            Command::Send(id, job) => self.send(id, *job),
+            Command::StopSend(id) => {
+                if let Some(s) = self.sends.get(&id) {
+                    s.stop();
+                }
+            }
+            Command::Resolve(ip) => {
+                if let Some(names) = &self.names {
+                    names.ask(ip);
+                }
+            }
+        }
+    }
+
+    fn say(&self, update: Update) {
+        let _ = self.shared.updates.send(update);
+    }
+
+    fn tell(&self, id: MembershipId, message: Message) {
+        if let Some(l) = self.rows.get(&id).and_then(|r| r.listener.as_ref()) {
+            l.tell(message);
+        }
+    }
+
+    /// Opens a row's socket on a listener of its own; `again` says why if it had one before.
+    fn open(&mut self, id: MembershipId, again: Option<String>) {
+        let Some(row) = self.rows.get_mut(&id) else { return };
+        if let Some(old) = row.listener.take()
+            && let Some(account) = old.join()
+        {
+            row.account = account;
+        }
+        let name = row.membership.iface.clone();
+        let Some(ifindex) = index_of(&self.ifaces, &name) else {
+            let error =
+                format!("cannot join {}: {}", row.membership.endpoint(), no_such(&self.ifaces, &name));
+            let remedy = Some("it is joined by itself when the interface appears".to_owned());
+            self.say(Update::Failed { id, error, remedy });
+            return;
+        };
+        row.ifindex = ifindex;
+        let start = Start {
+            id,
+            membership: row.membership.clone(),
+            ifindex,
+            account: row.account,
+            respond: row.respond,
+            own: self.own.clone(),
+            again,
+        };
+        match Listener::spawn(start, self.shared.clone()) {
+            Ok(listener) => row.listener = Some(listener),
+            Err(e) => {
+                let error = format!("cannot start a listener thread for {}: {e}", row.membership);
+                let remedy =
+                    "raise the limit of threads (ulimit -u, kernel.threads-max, the cgroup's pids.max)";
+                self.say(Update::Failed { id, error, remedy: Some(remedy.into()) });
+            }
+        }
+    }
+
+    fn send(&mut self, id: SendId, job: crate::engine::command::SendJob) {
+        let refuse = |text: String| {
+            let state = SendState::Failed(text);
+            Update::Sending(id, SendProgress { to: Some(job.to), state, ..SendProgress::default() })
+        };
+        self.sends.retain(|_, s| !s.ended());
+        if self.sends.len() >= SENDS_MAX {
+            self.say(refuse(format!("{SENDS_MAX} sends run already: stop one of them")));
+            return;
+        }
+        let Some(ifindex) = index_of(&self.ifaces, &job.iface) else {
+            self.say(refuse(format!("cannot send to {}: {}", job.to, no_such(&self.ifaces, &job.iface))));
+            return;
+        };
+        match Sending::spawn(id, job.clone(), ifindex, self.shared.updates.clone()) {
+            Ok(sending) => {
+                self.sends.insert(id, sending);
+            }
+            Err(e) => self.say(refuse(format!("cannot start a sender thread: {e}"))),
+        }
+    }
+
+    /// Follows what happened to the interfaces.
+    fn changed(&mut self, changed: Changed) {
+        let before = std::mem::replace(&mut self.ifaces, changed.ifaces);
+        self.own = own_addresses(&self.ifaces);
+        self.say(Update::Ifaces(self.ifaces.clone()));
+        self.dark.extend(changed.lost_carrier);
+        let ids: Vec<MembershipId> = self.rows.keys().copied().collect();
+        for id in ids {
+            self.tell(id, Message::Own(self.own.clone()));
+            self.follow(id, &before);
+        }
+        let dark = |i: &u32| self.ifaces.iter().any(|f| f.index == *i && f.carrier == Some(false));
+        self.dark = self.dark.iter().copied().filter(dark).collect();
+    }
+
+    fn follow(&mut self, id: MembershipId, before: &[Iface]) {
+        let Some(row) = self.rows.get(&id) else { return };
+        let name = row.membership.iface.clone();
+        let now = self.ifaces.iter().find(|i| i.name == name);
+        let was = before.iter().any(|i| i.name == name);
+        let running = row.listener.as_ref().is_some_and(|l| !l.ended());
+        match now {
+            None if was => {
+                if let Some(row) = self.rows.get_mut(&id)
+                    && let Some(account) = row.listener.take().and_then(Listener::join)
+                {
+                    row.account = account;
+                }
+                let error = format!("the interface {name} vanished");
+                let remedy = Some("it is joined again by itself when the interface returns".to_owned());
+                self.say(Update::Failed { id, error, remedy });
+            }
+            None => {}
+            Some(iface) if iface.index != row.ifindex || !was => {
+                let why = if was { "the interface was made anew" } else { "the interface returned" };
+                self.open(id, Some(why.to_owned()));
+            }
+            Some(iface) => {
+                // Linux sends no IGMP report of itself when a carrier returns.
+                if running && self.dark.contains(&iface.index) && iface.carrier != Some(false) && iface.up {
+                    let why = format!("{name} has its carrier back");
+                    self.tell(id, Message::Rejoin { ifindex: iface.index, why });
+                }
+            }
+        }
+    }
+}
+
+fn index_of(ifaces: &[Iface], name: &str) -> Option<u32> {
+    ifaces.iter().find(|i| &*i.name == name).map(|i| i.index)
+}
+
+/// "there is no interface eth7 (lo, eth0 exist)".
+fn no_such(ifaces: &[Iface], name: &str) -> String {
+    let names: Vec<&str> = ifaces.iter().map(|i| &*i.name).collect();
+    format!("there is no interface {name} ({} exist)", names.join(", "))
+}
+
+/// The addresses that a reply must never go to: this host's own and its networks' broadcasts.
+fn own_addresses(ifaces: &[Iface]) -> Arc<[IpAddr]> {
+    let mut all = Vec::new();
+    for a in ifaces.iter().flat_map(|i| &i.addrs) {
+        all.push(a.ip);
+        if let IpAddr::V4(ip) = a.ip
+            && a.prefix_len < 31
+        {
+            let hosts = u32::MAX.checked_shr(u32::from(a.prefix_len)).unwrap_or(0);
+            all.push(IpAddr::V4((u32::from(ip) | hosts).into()));
+        }
+    }
+    all.into()
+}
+
+/// The thread that waits for interface changes.
+struct Watching {
+    waker: Waker,
+    thread: JoinHandle<()>,
+}
+
+impl Watching {
+    fn spawn(tell: Sender<Changed>) -> Result<Watching, NetError> {
+        let waker = Waker::new()?;
+        let mut watch = Watch::open()?;
+        let w = waker.clone();
+        let thread = std::thread::Builder::new()
+            .name("watch".into())
+            .spawn(move || {
+                loop {
+                    let Ok(change) = watch.wait(&w, None) else { return };
+                    if change.woken {
+                        return;
+                    }
+                    if !change.changed && change.lost_carrier.is_empty() {
+                        continue;
+                    }
+                    let Ok(ifaces) = iface::list() else { continue };
+                    if tell.send(Changed { ifaces, lost_carrier: change.lost_carrier }).is_err() {
+                        return;
+                    }
+                }
+            })
+            .map_err(|source| NetError::Limit {
+                what: "start a thread that watches the interfaces",
+                source,
+            })?;
+        Ok(Watching { waker, thread })
+    }
+
+    fn join(self) {
+        self.waker.wake();
+        let _ = self.thread.join();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::iface::{IfaceAddr, IfaceKind};
+
+    #[test]
+    fn own_addresses_include_directed_broadcasts() {
+        let addr = |ip: &str, prefix_len| IfaceAddr { ip: ip.parse().unwrap(), prefix_len };
+        let iface = Iface {
+            index: 2,
+            name: "eth0".into(),
+            up: true,
+            carrier: None,
+            multicast: true,
+            kind: IfaceKind::Wired,
+            master: None,
+            mtu: None,
+            mac: None,
+            addrs: vec![addr("10.1.2.3", 24), addr("fe80::1", 64), addr("10.9.9.9", 32)],
+        };
+        let own = own_addresses(&[iface]);
+        let want: Vec<IpAddr> =
+            ["10.1.2.3", "10.1.2.255", "fe80::1", "10.9.9.9"].iter().map(|s| s.parse().unwrap()).collect();
+        assert_eq!(&own[..], &want[..]);
+    }
+}

@@ -1,0 +1,8 @@
+//! The model as text: JSON Lines, CSV, plain lines, tables.
+//!
+//! Formats are pure functions of the model; who writes them where is the front end's business.
+
+pub mod json;
+pub mod plain;
+pub mod stats;
+pub mod table;

@@ -1,0 +1,102 @@
+//! Plain lines for people: `watch --format text` and the demo without a terminal.
+
+use std::fmt::Write;
+
+use crate::base::group::Membership;
+use crate::base::time::Wall;
+use crate::base::units;
+use crate::export::json::Packet;
+use crate::export::table::columns;
+use crate::model::Model;
+use crate::model::event::Event;
+use crate::model::group::Group;
+
+/// A time of day with microseconds, `utc_offset_s` seconds east of UTC.
+pub fn clock(at: Wall, utc_offset_s: i32) -> String {
+    let c = at.civil(utc_offset_s);
+    format!("{:02}:{:02}:{:02}.{:06}", c.hour, c.minute, c.second, c.ns / 1000)
+}
+
+/// A membership that stands.
+pub fn joined(at: Wall, g: &Group, utc_offset_s: i32) -> String {
+    let label = g.label.as_deref().map_or_else(String::new, |l| format!("  ({l})"));
+    format!("{}  joined {}{label}", clock(at, utc_offset_s), g.membership)
+}
+
+/// An event.
+pub fn event(e: &Event, utc_offset_s: i32) -> String {
+    format!("{}  {}", clock(e.time, utc_offset_s), e.text)
+}
+
+/// A datagram.
+pub fn packet(at: Wall, p: &Packet, m: &Membership, utc_offset_s: i32) -> String {
+    let mut line = format!("{}  {} > {}", clock(at, utc_offset_s), p.source, m.endpoint());
+    let _ = write!(line, "  {}  {} B", p.iface, p.size_bytes);
+    if let Some(ttl) = p.ttl {
+        let _ = write!(line, "  ttl {ttl}");
+    }
+    let _ = write!(line, "{}  {}", if p.ours { "  ours" } else { "" }, p.preview);
+    line
+}
+
+/// The groups and their sources as a table, with the whole in the first line.
+pub fn summary(model: &Model, utc_offset_s: i32) -> String {
+    let now = model.now();
+    let t = model.totals();
+    let dash = || "–".to_owned();
+    let count = |v: Option<u64>| v.map_or_else(dash, |n| n.to_string());
+    let rate = t.rate.unwrap_or_default();
+    let mut out = format!(
+        "{}  {} groups, {} sources, {} packets, {}, {}   NET {}  NIC {}  SOCK {}  OURS {}\n",
+        clock(now.wall, utc_offset_s),
+        t.groups,
+        t.sources,
+        t.counters.packets,
+        units::packets_per_s(rate.packets_pps),
+        units::bits_per_s(rate.payload_bps),
+        count(t.lost),
+        count(t.nic_drops),
+        count(t.socket_drops),
+        t.not_analysed
+    );
+    let mut rows = Vec::new();
+    for g in model.groups() {
+        let r = g.rate(now.mono);
+        rows.push(vec![
+            g.membership.endpoint().to_string(),
+            g.membership.iface.to_string(),
+            g.label.as_deref().unwrap_or("–").to_owned(),
+            g.state.word().to_owned(),
+            g.counters.packets.to_string(),
+            r.map_or_else(dash, |r| units::si(r.packets_pps)),
+            r.map_or_else(dash, |r| units::si(r.payload_bps)),
+            count(g.continuity().map(|c| c.lost)),
+            count(g.drops.socket_drops),
+        ]);
+        for s in g.sources.list().iter().take(SOURCES_SHOWN) {
+            let r = g.since.and_then(|since| s.rate.rate(now.mono, since.mono));
+            rows.push(vec![
+                format!("  {}", s.endpoint),
+                String::new(),
+                s.protocol().map_or("–", |p| p.name).to_owned(),
+                s.state.word().to_owned(),
+                s.counters.packets.to_string(),
+                r.map_or_else(dash, |r| units::si(r.packets_pps)),
+                r.map_or_else(dash, |r| units::si(r.payload_bps)),
+                count(s.continuity().map(|c| c.lost)),
+                dash(),
+            ]);
+        }
+        if g.sources.len() > SOURCES_SHOWN {
+            rows.push(vec![format!("  and {} more sources", g.sources.len() - SOURCES_SHOWN)]);
+        }
+    }
+    out.push_str(&columns(
+        &["GROUP", "IFACE", "WHAT", "STATE", "PACKETS", "PKT/S", "BIT/S", "NET", "SOCK"],
+        &rows,
+    ));
+    out
+}
+
+/// Sources of a group that a summary lists.
+const SOURCES_SHOWN: usize = 20;

@@ -1,0 +1,99 @@
+//! The bytes of the packet looked at, as hex and text.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::base::units;
+use crate::ui::format::clock_us;
+use crate::ui::keys::Cmd;
+use crate::ui::layer::Ctx;
+use crate::ui::pane::{Kind, Pane, Reply, movement};
+use crate::ui::shared::Shared;
+use crate::ui::widget::frame::{Words, empty, frame};
+use crate::ui::widget::hex;
+
+/// The pane.
+#[derive(Default)]
+pub struct Hex {
+    top: usize,
+    height: usize,
+    shown: Option<u64>,
+    field: std::ops::Range<usize>,
+}
+
+impl Hex {
+    fn shift(&mut self, by: isize, at: &Shared, ctx: &Ctx<'_>) {
+        let rows = at.packet(ctx).map_or(0, |(_, b)| hex::rows(b.len()));
+        self.top = self.top.saturating_add_signed(by).min(rows.saturating_sub(self.height));
+    }
+}
+
+impl Pane for Hex {
+    fn kind(&self) -> Kind {
+        Kind::Hex
+    }
+
+    fn draw(&mut self, area: Rect, buf: &mut Buffer, focused: bool, at: &mut Shared, ctx: &Ctx<'_>) {
+        let Some((p, bytes)) = at.packet(ctx) else {
+            let words = Words { title: "Bytes".into(), ..Words::default() };
+            let inner = frame(area, buf, ctx.theme, focused, &words);
+            return empty(buf, inner, &["select a packet to see its bytes".to_owned()], ctx.theme.dim);
+        };
+        let rows = hex::rows(bytes.len());
+        self.height = area.height.saturating_sub(2) as usize;
+        let number = at.held.as_ref().map(|h| h.packet.number);
+        if number != self.shown {
+            (self.shown, self.top) = (number, 0);
+        }
+        // A field newly selected comes into view; after that the bytes scroll freely.
+        if at.field != self.field {
+            self.field = at.field.clone();
+            let row = self.field.start / hex::ROW;
+            if !self.field.is_empty() && !(self.top..self.top + self.height).contains(&row) {
+                self.top = row.saturating_sub(self.height / 3);
+            }
+        }
+        self.top = self.top.min(rows.saturating_sub(self.height));
+        let cut = if bytes.len() < p.datagram.len as usize {
+            format!(" · {} of {} kept", bytes.len(), units::bytes(u64::from(p.datagram.len)))
+        } else {
+            String::new()
+        };
+        let scrolled = if rows > self.height {
+            format!("{}–{} of {rows} rows", self.top + 1, (self.top + self.height).min(rows))
+        } else {
+            String::new()
+        };
+        let words = Words {
+            title: format!("Bytes of {}", clock_us(p.datagram.time, ctx.utc_offset_s)),
+            right: format!("{} B{cut}", p.datagram.len),
+            bottom_right: scrolled,
+            ..Words::default()
+        };
+        let inner = frame(area, buf, ctx.theme, focused, &words);
+        let padded = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
+        if bytes.is_empty() {
+            return empty(buf, inner, &["an empty datagram".to_owned()], ctx.theme.dim);
+        }
+        hex::draw(buf, padded, bytes, self.top, &at.field, ctx.theme);
+    }
+
+    fn command(&mut self, cmd: Cmd, at: &mut Shared, ctx: &Ctx<'_>) -> Reply {
+        match movement(cmd, self.height) {
+            Some(by) => self.shift(by, at, ctx),
+            None => return Reply::Ignored,
+        }
+        Reply::Done
+    }
+
+    fn click(&mut self, _x: u16, _y: u16, _at: &mut Shared, _ctx: &Ctx<'_>) {}
+
+    fn wheel(&mut self, lines: isize, at: &mut Shared, ctx: &Ctx<'_>) {
+        self.shift(lines, at, ctx);
+    }
+
+    fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {
+        let (_, bytes) = at.packet(ctx)?;
+        Some(bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "))
+    }
+}

@@ -1,0 +1,346 @@
+//! The sources of the selected group.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::base::text::visible;
+use crate::base::time::Mono;
+use crate::base::units::{self, ABSENT};
+use crate::model::group::Group;
+use crate::model::source::{Source, State};
+use crate::model::source_rate;
+use crate::ui::format::{self, clip_middle, clock, tally};
+use crate::ui::keys::Cmd;
+use crate::ui::layer::Ctx;
+use crate::ui::pane::groups::spec;
+use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
+use crate::ui::shared::Shared;
+use crate::ui::widget::frame::{Words, empty, frame, put};
+use crate::ui::widget::strip::{self, Cut};
+use crate::ui::widget::table::{Column, Grid, Key, Placed, Widths};
+
+const SOURCE: usize = 0;
+const HOST: usize = 1;
+const PPS: usize = 2;
+const BPS: usize = 3;
+const SHARE: usize = 4;
+const SIZE: usize = 5;
+const TTL: usize = 6;
+const DSCP: usize = 7;
+const GAP: usize = 8;
+const NET: usize = 9;
+const LAST: usize = 10;
+const STRIP: usize = 11;
+const FIRST: usize = 12;
+const PACKETS: usize = 13;
+const BYTES: usize = 14;
+const PROTOCOL: usize = 15;
+const PAYLOAD: usize = 16;
+
+static COLUMNS: &[Column] = &[
+    Column::text("SOURCE", "source", 15, 21, 0),
+    Column::text("HOST", "host name", 11, 24, 4),
+    Column::number("PKT/S", "pkt/s", 6, 0),
+    Column::number("BIT/S", "bit/s", 6, 0),
+    Column::number("SHARE", "share of the bytes", 7, 5),
+    Column::number("SIZE B", "size: min/avg/max", 12, 1),
+    Column::number("TTL", "TTL or hop limit", 4, 1),
+    Column::number("DSCP", "DSCP", 5, 1),
+    Column::number("GAP p50/p99", "gap: median/99 %", 13, 3),
+    Column::number("NET", "NET (lost)", 5, 2),
+    Column::number("LAST", "last seen", 6, 1),
+    Column::steps("60 s", "last minute", &[20, 30, 60], 6),
+    Column::number("FIRST", "first seen", 8, 9),
+    Column::number("PACKETS", "packets", 7, 7),
+    Column::number("BYTES", "bytes", 7, 8),
+    Column::text("PROTOCOL", "protocol", 9, 12, 10),
+    Column::text("LAST PAYLOAD", "last payload", 20, 200, 11),
+];
+
+/// The pane.
+pub struct Sources {
+    grid: Grid,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Sources { grid: Grid::new(BPS, true) }
+    }
+}
+
+fn key<'a>(s: &'a Source, column: usize, g: &Group, ctx: &Ctx<'a>) -> Key<'a> {
+    let now = ctx.model.now().mono;
+    let rate = || g.since.and_then(|since| source_rate(s, now, since.mono));
+    match column {
+        SOURCE => Key::endpoint(s.endpoint),
+        HOST => match ctx.names.get(&s.endpoint.ip) {
+            Some(Some(name)) => Key::Text((&**name).into()),
+            _ => Key::Absent,
+        },
+        PPS | STRIP => Key::num(rate().map(|r| r.packets_pps)),
+        BPS => Key::num(rate().map(|r| r.payload_bps)),
+        SHARE | BYTES => Key::Num(s.counters.payload_bytes as f64),
+        SIZE => Key::num(s.counters.size_mean()),
+        TTL => Key::num(s.ttl.last.map(f64::from)),
+        DSCP => Key::num(s.tos.last.map(|t| f64::from(t >> 2))),
+        GAP => Key::num(s.gaps.mean_ns().map(|n| n as f64)),
+        NET => Key::num(s.continuity().map(|c| c.lost as f64)),
+        LAST => Key::Num(s.last.mono.0 as f64),
+        FIRST => Key::Num(s.first.mono.0 as f64),
+        PACKETS => Key::Num(s.counters.packets as f64),
+        PROTOCOL => s.protocol().map_or(Key::Absent, |p| Key::Text(p.name.into())),
+        _ => Key::Absent,
+    }
+}
+
+/// Appends the texts that a source is found by.
+pub fn describe(s: &Source, ctx: &Ctx<'_>, out: &mut String) {
+    use std::fmt::Write as _;
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{}", s.endpoint);
+    if let Some(Some(name)) = ctx.names.get(&s.endpoint.ip) {
+        out.push_str(name);
+        out.push('\n');
+    }
+    if let Some(p) = s.protocol() {
+        out.push_str(p.name);
+        out.push('\n');
+    }
+}
+
+impl Sources {
+    fn selected(at: &Shared, g: &Group) -> Option<u32> {
+        let from = at.source?;
+        g.sources.list().iter().position(|s| s.endpoint == from).map(|i| i as u32)
+    }
+
+    fn select(row: Option<u32>, at: &mut Shared, ctx: &Ctx<'_>) {
+        let Some(source) = row.and_then(|r| at.group(ctx)?.sources.list().get(r as usize)) else { return };
+        let from = source.endpoint;
+        if at.only_source.is_some_and(|o| o != from) {
+            at.only_source = Some(from);
+            at.hold(None);
+        }
+        at.source = Some(from);
+    }
+
+    fn order(&mut self, at: &Shared, g: &Group, ctx: &Ctx<'_>) {
+        let mut hash = DefaultHasher::new();
+        (at.filter.text(), g.id).hash(&mut hash);
+        let selected = Self::selected(at, g);
+        self.grid.order(ctx.model.now().mono, hash.finish(), selected, |sort| {
+            let group = if at.filter.is_set() { super::groups::describe(g) } else { String::new() };
+            let mut text = String::new();
+            let list = g.sources.list().iter().zip(0u32..);
+            list.filter(|(s, _)| {
+                text.clone_from(&group);
+                !at.filter.is_set() || {
+                    describe(s, ctx, &mut text);
+                    at.filter.passes(&mut text)
+                }
+            })
+            .map(|(s, i)| (key(s, sort, g, ctx), i))
+            .collect()
+        });
+    }
+
+    fn row(&self, buf: &mut Buffer, y: u16, s: &Source, g: &Group, scale: Option<f64>, look: &mut Look<'_>) {
+        let (ctx, now) = (look.ctx, look.ctx.model.now().mono);
+        let theme = ctx.theme;
+        let quiet = matches!(s.state, State::Idle | State::Silent);
+        let plain = if quiet { theme.idle } else { theme.text };
+        let blocked = !g.lets_through(s.endpoint.ip);
+        let (style, sign) = match (s.ours, blocked) {
+            (_, true) => (theme.dim, "⊘"),
+            (true, _) => (theme.ours, "→"),
+            _ => theme.state(s.state),
+        };
+        if let Some(left) = self.grid.placed().first().map(|p| p.x) {
+            put(buf, left - 2, y, 1, sign, style);
+        }
+        let rate = g.since.and_then(|since| source_rate(s, now, since.mono));
+        let lost = s.continuity().map(|c| c.lost);
+        let changed = |n: u32| if n > 0 { theme.silent } else { plain };
+        for p in self.grid.placed() {
+            let (text, style): (String, Style) = match p.column {
+                SOURCE => {
+                    let text = clip_middle(&s.endpoint.to_string(), p.width as usize).into_owned();
+                    (text, if s.ours { theme.ours } else { plain })
+                }
+                HOST if blocked => ("blocked".into(), theme.dim),
+                HOST if s.ours && ctx.names.get(&s.endpoint.ip).is_none_or(Option::is_none) => {
+                    ("this host".into(), theme.ours)
+                }
+                HOST => {
+                    let name = look.at.name(s.endpoint.ip, ctx);
+                    (name.map_or_else(|| ABSENT.to_owned(), |n| visible(&n, 60)), plain)
+                }
+                PPS => (units::or_dash(rate.map(|r| r.packets_pps), units::si_column), plain),
+                BPS => (units::or_dash(rate.map(|r| r.payload_bps), units::si_column), plain),
+                SHARE => {
+                    let share = units::share_pct(s.counters.payload_bytes, g.counters.payload_bytes);
+                    (units::or_dash(share, units::percent), plain)
+                }
+                SIZE => (format::sizes(&s.counters), plain),
+                TTL => (format::ttl(&s.ttl), changed(s.ttl.changes)),
+                DSCP => (format::marking(&s.tos), changed(s.tos.changes)),
+                GAP => (format::gaps(s), plain),
+                NET => {
+                    let style = if lost.unwrap_or(0) > 0 { theme.bad } else { theme.dim };
+                    (units::or_dash(lost, tally), style)
+                }
+                LAST => {
+                    let style = if s.state == State::Silent { theme.silent } else { plain };
+                    (units::age(now.since(s.last.mono)), style)
+                }
+                STRIP => {
+                    let cut = Cut::fitting(p.width as usize, true);
+                    let strip = s.detail.as_ref().map(|d| strip::cells(&d.strip, now, cut));
+                    let text = strip.map_or_else(|| ABSENT.to_owned(), |c| strip::text(c, scale));
+                    (text, theme.chart)
+                }
+                FIRST => (clock(s.first.wall, ctx.utc_offset_s), plain),
+                PACKETS => (tally(s.counters.packets), plain),
+                BYTES => (units::bytes(s.counters.payload_bytes).replace(" B", ""), plain),
+                PROTOCOL => (units::or_dash(s.protocol().map(|p| p.name), str::to_owned), plain),
+                PAYLOAD => match &s.detail {
+                    Some(d) => {
+                        (format::of_payload(s.protocol(), d.last_payload(), p.width as usize), theme.dim)
+                    }
+                    None => (ABSENT.to_owned(), theme.dim),
+                },
+                _ => continue,
+            };
+            self.grid.cell(buf, p, COLUMNS, y, &text, style);
+        }
+    }
+
+    fn words(&self, g: &Group, at: &Shared, now: Mono) -> Words {
+        let all = g.sources.len();
+        let mut title = format!("Sources of {} on {}", spec(&g.membership), g.membership.iface);
+        if at.filter.is_set() {
+            title.push_str(&format!("  {} of {all} match", self.grid.rows().len()));
+        }
+        let mut bottom = match g.sources.list().iter().filter(|s| s.state == State::Live && !s.ours).count() {
+            n @ 2.. if n <= 99 => format!("{n} senders on one group"),
+            _ => String::new(),
+        };
+        if g.unattributed > 0 {
+            bottom = format!("{} of sources that found no place", units::packets(g.unattributed));
+        }
+        let selected = at.source.and_then(|from| g.sources.get(from));
+        let bottom_right = selected.map_or_else(String::new, |s| {
+            format!(
+                "{}: {}  {}  for {}",
+                s.endpoint,
+                units::packets(s.counters.packets),
+                units::bytes(s.counters.payload_bytes),
+                units::duration_short(now.since(s.first.mono))
+            )
+        });
+        Words { title, right: self.grid.words(COLUMNS), bottom, bottom_right }
+    }
+}
+
+struct Look<'a> {
+    ctx: &'a Ctx<'a>,
+    at: &'a mut Shared,
+}
+
+impl Pane for Sources {
+    fn kind(&self) -> Kind {
+        Kind::Sources
+    }
+
+    fn draw(&mut self, area: Rect, buf: &mut Buffer, focused: bool, at: &mut Shared, ctx: &Ctx<'_>) {
+        let now = ctx.model.now().mono;
+        let Some(g) = at.group(ctx) else {
+            let words = Words { title: "Sources".into(), ..Words::default() };
+            let inner = frame(area, buf, ctx.theme, focused, &words);
+            return empty(buf, inner, &["select a group to see who sends to it".to_owned()], ctx.theme.dim);
+        };
+        let widest = g.sources.list().iter().take(64).map(|s| s.endpoint.to_string().len()).max();
+        let source = (widest.unwrap_or(0) as u16).clamp(21, if area.width < 100 { 21 } else { 47 });
+        let mut columns = COLUMNS.to_vec();
+        columns[SOURCE].widths = Widths::Range(source, source);
+        let inside = area.inner(ratatui::layout::Margin::new(1, 1));
+        self.grid.lay(inside, &columns);
+        self.order(at, g, ctx);
+        let inner = frame(area, buf, ctx.theme, focused, &self.words(g, at, now));
+        if self.grid.rows().is_empty() {
+            let line = match g.state {
+                _ if at.filter.is_set() && !g.sources.is_empty() => nothing_matches(at),
+                State::Failed => "nothing can be heard: the join failed · t tries again".to_owned(),
+                State::Joining => "joining …".to_owned(),
+                _ => "nobody has sent to this group since it was joined · s sends a test message".to_owned(),
+            };
+            return empty(buf, inner, &[line], ctx.theme.dim);
+        }
+        let settled = self.grid.settled(Self::selected(at, g));
+        Self::select(settled, at, ctx);
+        let window = self.grid.window(settled);
+        let strip = self.grid.placed().iter().find(|p| p.column == STRIP);
+        let cut = strip.map(|p| Cut::fitting(p.width as usize, true));
+        let list = g.sources.list();
+        let highest = cut.map_or(0.0, |cut| {
+            let details = window.iter().filter_map(|&(_, r)| list[r as usize].detail.as_ref());
+            details.flat_map(|d| strip::cells(&d.strip, now, cut)).flatten().fold(0.0, f64::max)
+        });
+        let scale = strip::scale(highest);
+        self.grid.draw_head(buf, &columns, ctx.theme, |p: &Placed| match p.column {
+            STRIP => cut.map(|c| c.heading(scale)),
+            _ => None,
+        });
+        for (y, r) in window {
+            self.row(buf, y, &list[r as usize], g, scale, &mut Look { ctx, at });
+            if settled == Some(r) {
+                self.grid.mark(buf, y, focused, ctx.theme);
+            }
+        }
+        at.filter.highlight(buf, inner, ctx.theme.matched);
+    }
+
+    fn command(&mut self, cmd: Cmd, at: &mut Shared, ctx: &Ctx<'_>) -> Reply {
+        let Some(g) = at.group(ctx) else { return Reply::Ignored };
+        if let Some(by) = movement(cmd, self.grid.height()) {
+            let row = self.grid.moved(Self::selected(at, g), by);
+            Self::select(row, at, ctx);
+            return Reply::Done;
+        }
+        match cmd {
+            Cmd::Open => {
+                let Some(from) = at.source else { return Reply::Done };
+                at.only_source = Some(from);
+                at.hold(None);
+                return Reply::Focus(Kind::Packets);
+            }
+            Cmd::SortLeft => self.grid.sort_by(-1),
+            Cmd::SortRight => self.grid.sort_by(1),
+            Cmd::SortOrder => self.grid.descending = !self.grid.descending,
+            _ => return Reply::Ignored,
+        }
+        Reply::Done
+    }
+
+    fn click(&mut self, x: u16, y: u16, at: &mut Shared, ctx: &Ctx<'_>) {
+        if !self.grid.click_head(x, y) {
+            Self::select(self.grid.row_at(y), at, ctx);
+        }
+    }
+
+    fn wheel(&mut self, lines: isize, at: &mut Shared, ctx: &Ctx<'_>) {
+        let selected = at.group(ctx).and_then(|g| Self::selected(at, g));
+        Self::select(self.grid.moved(selected, lines), at, ctx);
+    }
+
+    fn choice(&self) -> Option<Choice> {
+        Some(Choice { columns: COLUMNS, hidden: self.grid.hidden.clone() })
+    }
+
+    fn copy(&self, at: &Shared, _ctx: &Ctx<'_>) -> Option<String> {
+        at.source.map(|s| s.to_string())
+    }
+}

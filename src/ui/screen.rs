@@ -1,0 +1,557 @@
+//! The dashboard's state: views with their panes, pop-ups, the filter line, pause. It turns terminal
+//! events into [`Action`]s and draws itself from what it is given to read.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
+use crate::base::group::MembershipId;
+use crate::base::time::{Mono, Now, SECOND_NS, Wall};
+use crate::engine::command::Respond;
+use crate::model::Totals;
+use crate::ui::action::Action;
+use crate::ui::dialogs::Dialogs;
+use crate::ui::filter::Filter;
+use crate::ui::format::clip;
+use crate::ui::header::{self, Status};
+use crate::ui::keys::{Cmd, KeyMap, Situation};
+use crate::ui::layer::{Ctx, Layer, Outcome};
+use crate::ui::pane::groups::spec;
+use crate::ui::pane::{Kind, Pane, Reply};
+use crate::ui::popup::chooser::Chooser;
+use crate::ui::popup::help::Help;
+use crate::ui::popup::palette::Palette;
+use crate::ui::shared::Shared;
+use crate::ui::view::{Plan, VIEWS, ViewRow};
+use crate::ui::widget::frame::{empty, put};
+
+/// The smallest terminal that shows everything.
+pub const LEAST: (u16, u16) = (80, 24);
+/// Names asked for in a second at most.
+const NAMES_A_SECOND: usize = 16;
+/// Addresses remembered as asked for.
+const ASKED_MAX: usize = 16_384;
+/// Totals are added up anew this often: they look at every source.
+const TOTALS_NS: u64 = SECOND_NS / 4;
+/// Rows that a turn of the wheel moves.
+const WHEEL: isize = 3;
+
+/// What the screen is to be made with.
+pub struct Settings {
+    /// Makes the dialogs.
+    pub dialogs: Box<dyn Dialogs>,
+}
+
+struct View {
+    row: &'static ViewRow,
+    panes: Vec<Box<dyn Pane>>,
+    focus: usize,
+    zoomed: bool,
+    places: Vec<Rect>,
+}
+
+/// The filter line while it is typed, and the filter before.
+struct Typing {
+    input: Input,
+    before: Filter,
+}
+
+/// The dashboard.
+pub struct Screen {
+    dialogs: Box<dyn Dialogs>,
+    keys: KeyMap,
+    views: Vec<View>,
+    current: usize,
+    came_from: Option<usize>,
+    shared: Shared,
+    layers: Vec<Box<dyn Layer>>,
+    typing: Option<Typing>,
+    paused: Option<Wall>,
+    chosen: Rc<Cell<Option<Cmd>>>,
+    tabs: Vec<(char, Rect)>,
+    area: Rect,
+    totals: Option<(Mono, usize, Totals)>,
+    asked: HashSet<IpAddr>,
+    asked_in: (u64, usize),
+}
+
+impl Screen {
+    /// A screen that shows the first view.
+    pub fn new(settings: Settings) -> Screen {
+        let views = VIEWS.iter().map(|row| {
+            let panes = (row.panes)();
+            View { row, places: vec![Rect::default(); panes.len()], panes, focus: 0, zoomed: false }
+        });
+        Screen {
+            dialogs: settings.dialogs,
+            keys: KeyMap::default(),
+            views: views.collect(),
+            current: 0,
+            came_from: None,
+            shared: Shared::default(),
+            layers: Vec::new(),
+            typing: None,
+            paused: None,
+            chosen: Rc::default(),
+            tabs: Vec::new(),
+            area: Rect::default(),
+            totals: None,
+            asked: HashSet::new(),
+            asked_in: (0, 0),
+        }
+    }
+
+    /// When the screen was frozen: from then on it is to be given the model as it was.
+    pub fn paused(&self) -> Option<Wall> {
+        self.paused
+    }
+
+    /// Puts a pop-up on top.
+    pub fn push_layer(&mut self, layer: Box<dyn Layer>) {
+        self.layers.push(layer);
+    }
+
+    /// The selected row.
+    pub fn selected(&self) -> Option<MembershipId> {
+        self.shared.group_id()
+    }
+
+    /// Shows a line in place of the footer until the next key.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.shared.message = Some(text.into());
+    }
+
+    /// What the last frame wants to know: to be asked for after each frame.
+    pub fn asks(&mut self, now: Now) -> Vec<Action> {
+        if self.asked_in.0 != now.mono.second() {
+            self.asked_in = (now.mono.second(), 0);
+        }
+        let mut list = Vec::new();
+        for ip in std::mem::take(&mut self.shared.unnamed) {
+            if self.asked_in.1 >= NAMES_A_SECOND {
+                break;
+            }
+            if self.asked.len() >= ASKED_MAX {
+                self.asked.clear();
+            }
+            if self.asked.insert(ip) {
+                self.asked_in.1 += 1;
+                list.push(Action::Resolve(ip));
+            }
+        }
+        list
+    }
+
+    fn ctx<'a>(&self, ctx: &Ctx<'a>) -> Ctx<'a> {
+        Ctx { selected: self.shared.group_id(), ..*ctx }
+    }
+
+    fn view(&mut self) -> &mut View {
+        &mut self.views[self.current]
+    }
+
+    fn focused(&self) -> Kind {
+        let v = &self.views[self.current];
+        v.panes[v.focus].kind()
+    }
+
+    fn situation(&self, ctx: &Ctx<'_>) -> Situation {
+        let s = &self.shared;
+        let v = &self.views[self.current];
+        Situation {
+            pane: self.focused(),
+            group: s.group(ctx).map(|g| g.state),
+            source: s.source.is_some(),
+            frozen: match self.focused() {
+                Kind::Events => s.event.is_some(),
+                _ => s.held.is_some(),
+            },
+            back: v.zoomed || s.filter.is_set() || s.only_source.is_some() || v.focus > 0,
+        }
+    }
+
+    // ---- events ----------------------------------------------------------------------------
+
+    /// Deals with a terminal event; returns what the loop has to do.
+    pub fn handle(&mut self, event: &Event, ctx: &Ctx<'_>) -> Vec<Action> {
+        let ctx = &self.ctx(ctx);
+        match event {
+            Event::Key(key) if key.kind != KeyEventKind::Release => self.key(*key, ctx),
+            Event::Mouse(mouse) => self.mouse(*mouse, ctx),
+            Event::Paste(text) => self.paste(text, ctx),
+            _ => {}
+        }
+        if let Some(cmd) = self.chosen.take() {
+            self.run(cmd, ctx);
+        }
+        std::mem::take(&mut self.shared.actions)
+    }
+
+    fn key(&mut self, key: KeyEvent, ctx: &Ctx<'_>) {
+        self.shared.message = None;
+        let cmd = self.keys.get(key);
+        // These work whatever is open; `q` is a letter in a text.
+        if matches!(cmd, Some(Cmd::Suspend | Cmd::Redraw)) || is_ctrl_c(key) {
+            return self.run(cmd.unwrap_or(Cmd::Quit), ctx);
+        }
+        if self.ask_layers(|l| l.key(key, ctx)) {
+            return;
+        }
+        if self.typing.is_some() {
+            return self.type_filter(key);
+        }
+        if let Some(cmd) = cmd {
+            self.run(cmd, ctx);
+        }
+    }
+
+    /// Offers an event to the layers, the top one first; whether one of them dealt with it.
+    fn ask_layers(&mut self, mut ask: impl FnMut(&mut dyn Layer) -> Outcome) -> bool {
+        for i in (0..self.layers.len()).rev() {
+            match ask(self.layers[i].as_mut()) {
+                Outcome::Passed => {}
+                Outcome::Consumed => return true,
+                Outcome::Act(actions) => {
+                    self.shared.actions.extend(actions);
+                    return true;
+                }
+                Outcome::Close(actions) => {
+                    self.layers.remove(i);
+                    self.shared.actions.extend(actions);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn paste(&mut self, text: &str, ctx: &Ctx<'_>) {
+        if self.ask_layers(|l| l.paste(text, ctx)) {
+            return;
+        }
+        if let Some(t) = &mut self.typing {
+            let typed: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+            t.input = Input::new(format!("{}{typed}", t.input.value()));
+            self.shared.filter = Filter::new(t.input.value());
+        }
+    }
+
+    fn type_filter(&mut self, key: KeyEvent) {
+        let Some(t) = &mut self.typing else { return };
+        match key.code {
+            KeyCode::Enter => self.typing = None,
+            KeyCode::Esc => {
+                self.shared.filter = t.before.clone();
+                self.typing = None;
+            }
+            _ => {
+                t.input.handle_event(&Event::Key(key));
+                self.shared.filter = Filter::new(t.input.value());
+            }
+        }
+    }
+
+    fn mouse(&mut self, event: MouseEvent, ctx: &Ctx<'_>) {
+        if !self.layers.is_empty() {
+            // What lies under a pop-up is out of reach.
+            self.ask_layers(|l| l.mouse(event, ctx));
+            return;
+        }
+        let at = Position::new(event.column, event.row);
+        let lines = match event.kind {
+            MouseEventKind::Down(MouseButton::Left) => 0,
+            MouseEventKind::ScrollUp => -WHEEL,
+            MouseEventKind::ScrollDown => WHEEL,
+            _ => return,
+        };
+        self.shared.message = None;
+        let tab = self.tabs.iter().find(|(_, r)| r.contains(at)).map(|t| t.0);
+        if let (Some(key), 0) = (tab, lines) {
+            return self.run(Cmd::View(key), ctx);
+        }
+        let v = &mut self.views[self.current];
+        let Some(i) = v.places.iter().position(|r| r.contains(at)) else { return };
+        if lines == 0 {
+            v.focus = i;
+            v.panes[i].click(at.x, at.y, &mut self.shared, ctx);
+        } else {
+            v.panes[i].wheel(lines, &mut self.shared, ctx);
+        }
+    }
+
+    // ---- commands --------------------------------------------------------------------------
+
+    /// Does what a row of the table says, if it works now.
+    fn run(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
+        let situation = self.situation(ctx);
+        if let Some(b) = crate::ui::keys::of(cmd)
+            && !(b.works)(&situation)
+        {
+            return self.say(format!("{}: nothing to do that to here · ? shows what works", b.short));
+        }
+        let v = &mut self.views[self.current];
+        match v.panes[v.focus].command(cmd, &mut self.shared, ctx) {
+            Reply::Done => return,
+            Reply::Focus(kind) => return self.focus_kind(kind, ctx),
+            Reply::Ignored => {}
+        }
+        match cmd {
+            Cmd::Quit => self.shared.actions.push(Action::Quit),
+            Cmd::Suspend => self.shared.actions.push(Action::Suspend),
+            Cmd::Redraw => self.shared.actions.push(Action::Redraw),
+            Cmd::View(key) => {
+                self.came_from = None;
+                self.show(VIEWS.iter().position(|v| v.key() == key));
+            }
+            Cmd::NextPane => self.step_focus(1, ctx),
+            Cmd::PrevPane => self.step_focus(-1, ctx),
+            Cmd::Back => self.back(),
+            Cmd::Zoom => self.view().zoomed ^= true,
+            Cmd::Pause => self.paused = if self.paused.is_some() { None } else { Some(ctx.now.wall) },
+            Cmd::Filter => {
+                let before = self.shared.filter.clone();
+                self.typing = Some(Typing { input: Input::new(before.text().to_owned()), before });
+            }
+            Cmd::Help => self.layers.push(Box::new(Help::new(situation))),
+            Cmd::Palette => {
+                self.layers.push(Box::new(Palette::new(situation, self.chosen.clone())));
+            }
+            Cmd::Columns => {
+                if let Some(choice) = v.panes[v.focus].choice() {
+                    self.layers.push(Box::new(Chooser::new(choice)));
+                }
+            }
+            Cmd::Copy => match v.panes[v.focus].copy(&self.shared, ctx) {
+                Some(text) => {
+                    self.say(format!("copied: {}", crate::base::text::visible(&text, 200)));
+                    self.shared.actions.push(Action::Copy(text));
+                }
+                None => self.say("nothing is selected that could be copied"),
+            },
+            Cmd::Join => {
+                let dialog = self.dialogs.join(ctx);
+                self.layers.push(dialog);
+            }
+            Cmd::Sends => {
+                let list = self.dialogs.sends();
+                self.layers.push(list);
+            }
+            Cmd::Undo => self.shared.actions.push(Action::Undo),
+            Cmd::ResetAll => {
+                self.totals = None;
+                self.shared.actions.push(Action::Reset(None));
+                self.say("all counters are set to zero");
+            }
+            _ => self.run_on_group(cmd, ctx),
+        }
+    }
+
+    /// Commands to the selected row.
+    fn run_on_group(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
+        let Some(g) = self.shared.group(ctx) else { return };
+        let name = spec(&g.membership);
+        match cmd {
+            Cmd::Send => {
+                let dialog = self.dialogs.send(g.id, ctx);
+                self.layers.push(dialog);
+            }
+            Cmd::SendTest => {
+                self.shared.actions.push(Action::SendTest(g.id));
+                self.say(format!("sending a test message to {name} by {}", g.membership.iface));
+            }
+            Cmd::Leave => {
+                self.shared.actions.push(Action::Leave(vec![g.id]));
+                self.say(format!("left {} · u brings it back", g.membership));
+            }
+            Cmd::Retry => self.shared.actions.push(Action::Retry(g.id)),
+            Cmd::Reset => {
+                self.totals = None;
+                self.shared.actions.push(Action::Reset(Some(g.id)));
+                self.say(format!("the counters of {} are set to zero · X: all", g.membership));
+            }
+            Cmd::Respond => {
+                let mode = if g.responding { Respond::Off } else { Respond::Probes };
+                self.shared.actions.push(Action::Respond(g.id, mode));
+            }
+            Cmd::Block => {
+                let Some(from) = self.shared.source else { return };
+                let action = if g.lets_through(from.ip) {
+                    self.say(format!("{} is blocked on {name} · b lets it through again", from.ip));
+                    Action::Block(g.id, from.ip)
+                } else {
+                    self.say(format!("{} is let through on {name}", from.ip));
+                    Action::Unblock(g.id, from.ip)
+                };
+                self.shared.actions.push(action);
+            }
+            _ => {}
+        }
+    }
+
+    fn show(&mut self, view: Option<usize>) {
+        self.current = view.unwrap_or(self.current);
+    }
+
+    /// One step back: what was done last to narrow the view is undone first.
+    fn back(&mut self) {
+        let came_from = self.came_from.take();
+        let s = &mut self.shared;
+        let v = &mut self.views[self.current];
+        if v.zoomed {
+            v.zoomed = false;
+        } else if v.focus > 0 && came_from.is_none() && s.only_source.is_none() {
+            v.focus = 0;
+        } else if let Some(view) = came_from {
+            self.current = view;
+        } else if s.only_source.take().is_some() {
+            s.hold(None);
+        } else if s.filter.is_set() {
+            s.filter = Filter::default();
+        } else {
+            (s.held, s.event) = (None, None);
+        }
+    }
+
+    fn step_focus(&mut self, by: isize, ctx: &Ctx<'_>) {
+        let n = self.view().panes.len() as isize;
+        let from = self.view().focus as isize;
+        for k in 1..n {
+            let to = (from + by * k).rem_euclid(n) as usize;
+            if self.would_show(self.current, to, ctx) {
+                self.view().focus = to;
+                return;
+            }
+        }
+    }
+
+    fn focus_kind(&mut self, kind: Kind, ctx: &Ctx<'_>) {
+        let order = std::iter::once(self.current).chain((0..self.views.len()).filter(|v| *v != self.current));
+        for view in order.collect::<Vec<_>>() {
+            let found = self.views[view].panes.iter().position(|p| p.kind() == kind);
+            if let Some(pane) = found
+                && self.would_show(view, pane, ctx)
+            {
+                if view != self.current {
+                    self.came_from = Some(self.current);
+                }
+                self.current = view;
+                self.view().focus = pane;
+                return;
+            }
+        }
+    }
+
+    /// Whether a pane has a place when it has the focus.
+    fn would_show(&self, view: usize, pane: usize, ctx: &Ctx<'_>) -> bool {
+        let v = &self.views[view];
+        let places = (v.row.layout)(self.body(), &plan(v.panes[pane].kind(), ctx));
+        places.get(pane).is_some_and(|r| r.area() > 0)
+    }
+
+    // ---- drawing ---------------------------------------------------------------------------
+
+    fn body(&self) -> Rect {
+        let a = self.area;
+        Rect { y: a.y + 2, height: a.height.saturating_sub(3), ..a }
+    }
+
+    fn totals(&mut self, ctx: &Ctx<'_>) -> Totals {
+        let (now, groups) = (ctx.model.now().mono, ctx.model.group_count());
+        match self.totals {
+            Some((at, n, t)) if n == groups && now >= at && now.since(at) < TOTALS_NS => t,
+            _ => {
+                let t = ctx.model.totals();
+                self.totals = Some((now, groups, t));
+                t
+            }
+        }
+    }
+
+    /// Draws the whole screen.
+    pub fn draw(&mut self, frame: &mut Frame<'_>, ctx: &Ctx<'_>) {
+        let ctx = &self.ctx(ctx);
+        self.area = frame.area();
+        let area = self.area;
+        if area.width < LEAST.0 || area.height < LEAST.1 {
+            let lines = [
+                format!("mcscope needs {} columns and {} rows", LEAST.0, LEAST.1),
+                format!("this terminal has {} and {}", area.width, area.height),
+                "q quits".to_owned(),
+            ];
+            return empty(frame.buffer_mut(), area, &lines, ctx.theme.text);
+        }
+        self.shared.unnamed.clear();
+        let totals = self.totals(ctx);
+        let body = self.body();
+        let kind = self.focused();
+        let v = &mut self.views[self.current];
+        v.places = if v.zoomed {
+            let mut places = vec![Rect::default(); v.panes.len()];
+            places[v.focus] = body;
+            places
+        } else {
+            (v.row.layout)(body, &plan(kind, ctx))
+        };
+        // A pane that has no place any more (the terminal shrank) cannot keep the focus.
+        if v.places[v.focus].area() == 0 {
+            v.focus = v.places.iter().position(|r| r.area() > 0).unwrap_or(0);
+        }
+        let buf = frame.buffer_mut();
+        for (i, pane) in v.panes.iter_mut().enumerate() {
+            let place = v.places[i];
+            if place.width >= 3 && place.height >= 3 {
+                pane.draw(place, buf, i == v.focus, &mut self.shared, ctx);
+            }
+        }
+        let key = v.row.key();
+        header::header(buf, Rect { height: 1, ..area }, &totals, ctx);
+        let status = Status { view: key, paused: self.paused, filter: self.shared.filter.text() };
+        self.tabs = header::tabs(buf, Rect { y: area.y + 1, height: 1, ..area }, &totals, &status, ctx);
+        self.bottom(frame, Rect { y: area.bottom() - 1, height: 1, ..area }, ctx);
+        let ctx = &self.ctx(ctx);
+        for layer in &mut self.layers {
+            layer.draw(frame, area, ctx);
+        }
+    }
+
+    /// The last line: the filter while it is typed, else a message, else the keys.
+    fn bottom(&mut self, frame: &mut Frame<'_>, line: Rect, ctx: &Ctx<'_>) {
+        let theme = ctx.theme;
+        if let Some(t) = &self.typing {
+            let room = (line.width as usize / 2).max(20);
+            let scroll = t.input.visual_scroll(room);
+            let visible: String = t.input.value().chars().skip(scroll).collect();
+            let buf = frame.buffer_mut();
+            put(buf, line.x + 1, line.y, 1, "/", theme.accent);
+            put(buf, line.x + 2, line.y, room, &visible, theme.text);
+            let help = "words that must all occur · ↵ keeps, Esc forgets";
+            let x = line.x + 4 + room as u16;
+            put(buf, x, line.y, line.right().saturating_sub(x) as usize, help, theme.dim);
+            let cursor = t.input.visual_cursor().saturating_sub(scroll) as u16;
+            return frame.set_cursor_position((line.x + 2 + cursor, line.y));
+        }
+        let buf = frame.buffer_mut();
+        match &self.shared.message {
+            Some(text) => {
+                let text = clip(text, line.width as usize - 2);
+                put(buf, line.x + 1, line.y, line.width as usize, &text, theme.text);
+            }
+            None => header::footer(buf, line, &self.situation(ctx), ctx),
+        }
+    }
+}
+
+fn plan(focus: Kind, ctx: &Ctx<'_>) -> Plan {
+    Plan { focus, groups: ctx.model.group_count(), ifaces: ctx.model.ifaces().len() }
+}
+
+fn is_ctrl_c(key: KeyEvent) -> bool {
+    key.code == KeyCode::Char('c') && key.modifiers.contains(crossterm::event::KeyModifiers::CONTROL)
+}

@@ -1,0 +1,112 @@
+//! What the panes share: what is selected (by identity, never by row), the filter, and what they wish
+//! from the loop.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::base::group::{Endpoint, MembershipId};
+use crate::model::group::Group;
+use crate::model::packets::Packet;
+use crate::ui::action::Action;
+use crate::ui::filter::Filter;
+use crate::ui::layer::Ctx;
+
+/// A packet that is looked at: a copy, so that it can be read on when the ring has forgotten it.
+#[derive(Clone)]
+pub struct Held {
+    /// The packet.
+    pub packet: Packet,
+    /// Its payload as far as it was kept.
+    pub payload: Vec<u8>,
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Held({} of {:?})", self.packet.number, self.packet.datagram)
+    }
+}
+
+/// What the panes share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    group: Option<MembershipId>,
+    /// The selected source of the selected group.
+    pub source: Option<Endpoint>,
+    /// Show packets of this source only.
+    pub only_source: Option<Endpoint>,
+    /// The selected packet of the selected group; `None` follows the newest.
+    pub held: Option<Held>,
+    /// The selected event; `None` follows the newest.
+    pub event: Option<u64>,
+    /// The selected interface.
+    pub iface: Option<Arc<str>>,
+    /// Bytes of the field that is selected.
+    pub field: Range<usize>,
+    /// What is shown.
+    pub filter: Filter,
+    /// Addresses on the screen whose names are not known.
+    pub unnamed: Vec<IpAddr>,
+    /// What the loop should do.
+    pub actions: Vec<Action>,
+    /// A line for the person, in place of the footer until the next key.
+    pub message: Option<String>,
+}
+
+impl Shared {
+    /// The selected group's number.
+    pub fn group_id(&self) -> Option<MembershipId> {
+        self.group
+    }
+
+    /// The selected group.
+    pub fn group<'a>(&self, ctx: &Ctx<'a>) -> Option<&'a Group> {
+        ctx.model.group(self.group?)
+    }
+
+    /// Selects a group; what was selected within another one is forgotten.
+    pub fn select_group(&mut self, id: Option<MembershipId>) {
+        if self.group != id {
+            self.group = id;
+            self.source = None;
+            self.only_source = None;
+            self.hold(None);
+        }
+    }
+
+    /// Selects a packet, or follows the newest.
+    pub fn hold(&mut self, held: Option<Held>) {
+        if held.as_ref().map(|h| h.packet.number) != self.held.as_ref().map(|h| h.packet.number) {
+            self.field = 0..0;
+        }
+        self.held = held;
+    }
+
+    /// The packet to look at: the selected one, or else the newest that is shown.
+    pub fn packet<'a>(&'a self, ctx: &Ctx<'a>) -> Option<(&'a Packet, &'a [u8])> {
+        if let Some(h) = &self.held {
+            return Some((&h.packet, &h.payload));
+        }
+        let ring = &self.group(ctx)?.packets;
+        let only = self.only_source;
+        let p = match only {
+            None => ring.newest(0),
+            Some(from) => ring.iter().rev().take(SEARCHED).find(|p| p.datagram.source == from),
+        }?;
+        Some((p, ring.payload(p)))
+    }
+
+    /// The name of an address where it is known; otherwise it will be asked for.
+    pub fn name(&mut self, ip: IpAddr, ctx: &Ctx<'_>) -> Option<Arc<str>> {
+        match ctx.names.get(&ip) {
+            Some(name) => name.clone(),
+            None => {
+                self.unnamed.push(ip);
+                None
+            }
+        }
+    }
+}
+
+/// Packets searched for the newest of one source, newest first.
+const SEARCHED: usize = 2_000;

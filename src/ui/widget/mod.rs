@@ -1,0 +1,7 @@
+//! Widgets: pure functions from data into a buffer.
+
+pub mod feed;
+pub mod frame;
+pub mod hex;
+pub mod strip;
+pub mod table;
