@@ -12,6 +12,7 @@ use crate::wire::{Confidence, Hint, Protocol, SeqSample, by_id, recognise};
 mod hostile;
 mod packets;
 mod samples;
+mod streams;
 
 /// A hint as a datagram to `to` would have it.
 pub fn hint(to: &str, port: u16, len: usize) -> Hint {
