@@ -422,3 +422,14 @@ fn sequence_mavlink(b: &[u8], f: &mut dyn FnMut(SeqSample)) {
         f(SeqSample::one(stream, u64::from(m.number), 8));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crc_is_the_one_of_the_catalogue() {
+        // The check value of CRC-16/MCRF4XX.
+        assert_eq!(b"123456789".iter().fold(0xffff, |crc, c| crc_step(crc, *c)), 0x6f91);
+    }
+}

@@ -10,6 +10,7 @@ use crate::base::group::Endpoint;
 use crate::wire::{Confidence, Hint, Protocol, SeqSample, by_id, recognise};
 
 mod hostile;
+mod media;
 mod packets;
 mod samples;
 mod streams;
