@@ -109,7 +109,8 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
     match s.paused {
         Some(at) => {
             let since = clock(at, ctx.utc_offset_s);
-            right.push((format!(" ❚❚ paused {since}, counting goes on "), theme.silent));
+            let more = if area.width >= 120 { ", counting goes on" } else { "" };
+            right.push((format!(" ❚❚ paused {since}{more} "), theme.silent));
         }
         None => right.push((" ● watching ".to_owned(), theme.live)),
     }
@@ -125,7 +126,7 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
             if here { theme.title.patch(theme.accent).add_modifier(Modifier::UNDERLINED) } else { theme.dim };
         let text = if short && !here { v.key().to_string() } else { format!("{} {}", v.key(), v.title) };
         places.push((v.key(), Rect::new(x, area.y, text.width() as u16, 1)));
-        x = run(buf, x, area.y, start, &[(text, style), ("  ".to_owned(), theme.dim)]);
+        x = run(buf, x, area.y, start, &[(text, style)]) + 2;
     }
     if !s.filter.is_empty() && x + 4 < start {
         run(
@@ -152,6 +153,13 @@ pub fn footer(buf: &mut Buffer, area: Rect, situation: &Situation, ctx: &Ctx<'_>
         if x + (cap.width() + text.width() - 2) as u16 > area.right() {
             break;
         }
-        x = run(buf, x, area.y, area.right(), &[(cap, theme.accent), (text, theme.dim)]);
+        run(
+            buf,
+            x,
+            area.y,
+            area.right(),
+            &[(cap.clone(), theme.accent), (format!(" {}", b.short), theme.dim)],
+        );
+        x += (cap.width() + text.width()) as u16;
     }
 }

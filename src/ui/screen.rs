@@ -164,7 +164,6 @@ impl Screen {
 
     fn situation(&self, ctx: &Ctx<'_>) -> Situation {
         let s = &self.shared;
-        let v = &self.views[self.current];
         Situation {
             pane: self.focused(),
             group: s.group(ctx).map(|g| g.state),
@@ -173,7 +172,6 @@ impl Screen {
                 Kind::Events => s.event.is_some(),
                 _ => s.held.is_some(),
             },
-            back: v.zoomed || s.filter.is_set() || s.only_source.is_some() || v.focus > 0,
         }
     }
 
@@ -314,7 +312,10 @@ impl Screen {
             Cmd::PrevPane => self.step_focus(-1, ctx),
             Cmd::Back => self.back(),
             Cmd::Zoom => self.view().zoomed ^= true,
-            Cmd::Pause => self.paused = if self.paused.is_some() { None } else { Some(ctx.now.wall) },
+            Cmd::Pause if self.paused.take().is_none() => {
+                self.paused = Some(ctx.now.wall);
+                self.say("the screen stands still, counting goes on · Space goes on");
+            }
             Cmd::Filter => {
                 let before = self.shared.filter.clone();
                 self.typing = Some(Typing { input: Input::new(before.text().to_owned()), before });

@@ -41,7 +41,7 @@ static COLUMNS: &[Column] = &[
     Column::text("GROUP", "group", 15, 15, 0),
     Column::number("PORT", "port", 5, 0),
     Column::text("IFACE", "interface", 6, 6, 2),
-    Column::text("WHAT", "what", 8, 24, 1),
+    Column::text("WHAT", "what", 16, 60, 1),
     Column::number("SRC", "sources", 4, 1),
     Column::number("PKT/S", "pkt/s", 6, 0),
     Column::number("BIT/S", "bit/s", 6, 1),
@@ -213,6 +213,19 @@ impl Groups {
                     put(buf, p.x + 1, y, room.saturating_sub(1), &message, style);
                     break;
                 }
+                // Without a packet there is neither strip nor loss to show: the hint has the room.
+                SOURCES if g.state == State::Silent && g.last.is_none() => {
+                    let room = (room_right - p.x) as usize;
+                    put(
+                        buf,
+                        p.x + 1,
+                        y,
+                        room - 1,
+                        &format!("{message} · s: send a test · 4: network"),
+                        style,
+                    );
+                    break;
+                }
                 SOURCES if g.state == State::Silent => {
                     let end = placed.iter().find(|q| q.column == STRIP).map_or(room_right, |q| q.x - 1);
                     let room = (end - p.x) as usize;
@@ -268,9 +281,10 @@ impl Groups {
         if at.filter.is_set() {
             title.push_str(&format!("  {shown} of {all} match “{}”", at.filter.text()));
         }
-        let whole = ctx.model.totals_of(ctx.model.groups().filter(|g| self.shows(g, at)));
         let sum = |packets: u64, bytes: u64| format!("{}  {}", units::packets(packets), units::bytes(bytes));
-        let bottom = format!("all: {}", sum(whole.counters.packets, whole.counters.payload_bytes));
+        let counters = ctx.model.groups().filter(|g| self.shows(g, at)).map(|g| &g.counters);
+        let whole = counters.fold((0, 0), |t, c| (t.0 + c.packets, t.1 + c.payload_bytes));
+        let bottom = format!("all: {}", sum(whole.0, whole.1));
         let bottom_right = at.group(ctx).map_or_else(String::new, |g| {
             format!("{}: {}", spec(&g.membership), sum(g.counters.packets, g.counters.payload_bytes))
         });
@@ -369,6 +383,9 @@ impl Pane for Groups {
         let mut columns = COLUMNS.to_vec();
         columns[GROUP].widths = Widths::Range(group, group);
         let faces = ctx.model.groups().map(|g| g.membership.iface.len()).max().unwrap_or(0);
+        if narrow {
+            columns[WHAT].widths = Widths::Range(8, 40);
+        }
         let iface = (faces as u16).clamp(5, 15);
         columns[IFACE].widths = Widths::Range(iface, iface);
         let hidden = self.grid.hidden.get();
@@ -428,7 +445,7 @@ impl Pane for Groups {
         let scale = strip::scale(highest);
         self.grid.draw_head(buf, &columns, ctx.theme, |p: &Placed| match p.column {
             STRIP => cut.map(|c| c.heading(scale)),
-            WHAT if narrow => Some("IFACE · WHAT".into()),
+            WHAT if narrow => Some("IFACE WHAT".into()),
             _ => None,
         });
         let look = Look { ctx, narrow, scale };

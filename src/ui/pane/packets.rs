@@ -161,8 +161,8 @@ fn draw_row(buf: &mut Buffer, p: &Packet, payload: &[u8], r: &Row<'_>) {
 }
 
 fn draw_head(buf: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
-    let wide = if area.width >= 130 { "      GAP TTL DSCP " } else { "" };
-    let text = format!(" TIME               SOURCE                 SIZE B {wide}PAYLOAD");
+    let wide = if area.width >= 130 { "     GAP TTL DSCP " } else { "" };
+    let text = format!(" {:<18} {:<21} {:>6} {wide}PAYLOAD", "TIME", "SOURCE", "SIZE B");
     put(buf, area.x, area.y, area.width as usize, &text, ctx.theme.dim);
 }
 
