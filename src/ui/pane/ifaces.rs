@@ -170,7 +170,8 @@ impl Pane for Ifaces {
         let names = ctx.model.ifaces().iter().map(|i| i.iface.name.len()).max().unwrap_or(0) as u16;
         columns[NAME].widths = Widths::Range(names.clamp(5, 15), names.clamp(5, 15));
         if area.width >= WIDE {
-            columns[ADDRESSES].widths = Widths::Range(44, 90);
+            columns[ADDRESSES].widths = Widths::Range(40, 90);
+            columns[JOINS].widths = Widths::Range(26, 32);
         }
         let inside = area.inner(ratatui::layout::Margin::new(1, 1));
         self.grid.lay(inside, &columns);
@@ -178,6 +179,7 @@ impl Pane for Ifaces {
         let words = Words {
             title: format!("Interfaces of {}", ctx.host),
             right: self.grid.words(COLUMNS),
+            bottom: self.copy(at, ctx).unwrap_or_default(),
             ..Words::default()
         };
         let inner = frame(area, buf, ctx.theme, focused, &words);
