@@ -51,7 +51,7 @@ static COLUMNS: &[Column] = &[
     Column::number("SOCK", "SOCK (socket drops)", 5, 7),
     Column::number("OURS", "OURS (not analysed)", 5, 8),
     Column::number("PACKETS", "packets", 7, 9),
-    Column::number("BYTES", "bytes", 7, 10),
+    Column::number("BYTES", "bytes", 6, 10),
     Column::number("IP BIT/S", "bit/s with headers", 8, 11),
 ];
 
@@ -59,6 +59,8 @@ static COLUMNS: &[Column] = &[
 const NARROW: u16 = 100;
 /// Figures that need a look at every source are kept this long.
 const KEEP_NS: u64 = SECOND_NS / 4;
+/// Rows that figures and states are remembered of.
+const REMEMBERED: usize = 4_096;
 /// Sources of a group that the filter looks at.
 const SOURCES_FILTERED: usize = 4_096;
 
@@ -108,6 +110,10 @@ impl Groups {
         let busiest = g.sources.list().iter().max_by_key(|s| s.counters.payload_bytes);
         let protocol = busiest.and_then(|s| s.protocol()).map(|p| p.name);
         let f = Figures { at: now, lost: g.continuity().map(|c| c.lost), protocol };
+        if self.figures.len() > REMEMBERED {
+            // Rows that were left stay behind here otherwise.
+            self.figures.clear();
+        }
         self.figures.insert(g.id, f);
         f
     }
@@ -250,7 +256,7 @@ impl Groups {
                 SOCK => (units::or_dash(g.drops.socket_drops, tally), bad(g.drops.socket_drops)),
                 OURS => (tally(g.drops.not_analysed), bad(Some(g.drops.not_analysed))),
                 PACKETS => (tally(g.counters.packets), plain),
-                BYTES => (units::bytes(g.counters.payload_bytes).replace(" B", ""), plain),
+                BYTES => (units::si_column(g.counters.payload_bytes as f64), plain),
                 _ => continue,
             };
             self.grid.cell(buf, p, columns, y, &text, style);
@@ -259,6 +265,9 @@ impl Groups {
 
     /// Whether a row changed its state within the last second.
     fn flashes(&mut self, g: &Group, now: Mono) -> bool {
+        if self.states.len() > REMEMBERED {
+            self.states.clear();
+        }
         let seen = self.states.entry(g.id).or_insert((g.state, Mono(0)));
         if seen.0 != g.state {
             *seen = (g.state, now);

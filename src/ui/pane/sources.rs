@@ -42,7 +42,7 @@ const PAYLOAD: usize = 16;
 
 static COLUMNS: &[Column] = &[
     Column::text("SOURCE", "source", 15, 21, 0),
-    Column::text("HOST", "host name", 11, 24, 4),
+    Column::text("HOST", "host name", 11, 20, 4),
     Column::number("PKT/S", "pkt/s", 6, 0),
     Column::number("BIT/S", "bit/s", 6, 0),
     Column::number("SHARE", "share of the bytes", 7, 5),
@@ -55,7 +55,7 @@ static COLUMNS: &[Column] = &[
     Column::steps("60 s", "last minute", &[20, 30], 6),
     Column::number("FIRST", "first seen", 8, 9),
     Column::number("PACKETS", "packets", 7, 7),
-    Column::number("BYTES", "bytes", 7, 8),
+    Column::number("BYTES", "bytes", 6, 8),
     Column::text("PROTOCOL", "protocol", 9, 12, 10),
     Column::text("LAST PAYLOAD", "last payload", 20, 200, 11),
 ];
@@ -214,7 +214,7 @@ impl Sources {
                 }
                 FIRST => (clock(s.first.wall, ctx.utc_offset_s), plain),
                 PACKETS => (tally(s.counters.packets), plain),
-                BYTES => (units::bytes(s.counters.payload_bytes).replace(" B", ""), plain),
+                BYTES => (units::si_column(s.counters.payload_bytes as f64), plain),
                 PROTOCOL => (units::or_dash(s.protocol().map(|p| p.name), str::to_owned), plain),
                 PAYLOAD => match &s.detail {
                     Some(d) => {
