@@ -1,11 +1,12 @@
 #!/bin/bash
-# Type-checks the whole crate for Windows and macOS on a Debian machine, without a linker, an SDK or
-# a rustup target: Debian's rustc-web comes with the exactly matching source of the standard library,
-# which cargo then builds for the target. It checks types only; nothing is linked or run.
+# Type-checks the whole crate, its tests too, for Windows and macOS on a Debian machine, without a
+# linker, an SDK or a rustup target: Debian's rustc-web comes with the exactly matching source of the
+# standard library, which cargo then builds for the target. It checks types only; nothing is linked
+# or run.
 #
 #   tests/xcheck.sh [TARGET...]     default: x86_64-pc-windows-msvc aarch64-apple-darwin
 #
-#   XCHECK_CACHE   where the compiler is kept (target/xcheck/compiler, about 1.2 GB); downloaded once
+#   XCHECK_CACHE   where the compiler is kept (target/xcheck/compiler, about 850 MB); downloaded once
 #   XCHECK_JOBS    parallel jobs (1)
 #
 # Exit 0 when every target passes, 1 when one fails, 3 when the compiler cannot be had.
@@ -51,7 +52,8 @@ echo "xcheck: $version"
 failed=0
 for target in "${targets[@]}"; do
   start=$SECONDS
-  if nice cargo check --quiet --locked --jobs "$jobs" -Zbuild-std=std,panic_abort --lib --bins --target "$target"; then
+  if nice cargo check --quiet --locked --jobs "$jobs" -Zbuild-std=std,panic_abort,test \
+    --lib --bins --tests --target "$target"; then
     echo "xcheck: $target: passes ($((SECONDS - start)) s)"
   else
     echo "xcheck: $target: FAILS ($((SECONDS - start)) s)"

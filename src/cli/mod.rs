@@ -229,6 +229,13 @@ fn explain(e: &crate::base::text::TextError) -> String {
     }
 }
 
+/// The error for a text that is wrong, with the wrong part marked. A wrong interface is no wrong
+/// usage: the same line is right on another host.
+fn refuse(flag: &str, e: &crate::base::text::TextError) -> CliError {
+    let text = format!("{flag}{}{}\n\n{}", if flag.is_empty() { "" } else { ": " }, e.message, e.caret());
+    if e.message.contains("no interface") { CliError::could_not(text) } else { CliError::usage(text) }
+}
+
 /// Runs the program with these arguments.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -353,11 +360,8 @@ fn resolve_groups(texts: &[String], ifaces: &[Iface]) -> Result<Vec<Membership>,
     let commands: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let context = Context { registry: Registry::builtin(), ifaces, commands: &commands };
-    let found = resolve::resolve_all(texts.iter().map(String::as_str), &context).map_err(|e| {
-        // A wrong interface is no wrong usage: the same line is right on another host.
-        let text = format!("{}\n\n{}", explain(&e), e.caret());
-        if e.message.contains("no interface") { CliError::could_not(text) } else { CliError::usage(text) }
-    })?;
+    let found =
+        resolve::resolve_all(texts.iter().map(String::as_str), &context).map_err(|e| refuse("", &e))?;
     for note in &found.notes {
         eprintln!("mcscope: note: {note}");
     }

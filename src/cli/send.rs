@@ -18,7 +18,7 @@ use crate::base::spec::{IfaceChoice, Spec};
 use crate::base::text;
 use crate::base::units::{self, Rate};
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, explain, interfaces, print};
+use crate::cli::{CliError, Exit, explain, interfaces, print, refuse};
 use crate::engine::command::{
     DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob, SendProgress, SendState, Size,
 };
@@ -196,19 +196,12 @@ pub(super) fn run(args: &SendArgs) -> Result<Exit, CliError> {
 
 /// The endpoints that a spec means, and the one interface to send by.
 fn targets<'i>(text: &str, ifaces: &'i [Iface]) -> Result<(Vec<Endpoint>, &'i Iface), CliError> {
-    let show = |e: &text::TextError| format!("{}\n\n{}", explain(e), e.caret());
-    let spec = Spec::parse(text).map_err(|e| CliError::usage(show(&e)))?;
+    let spec = Spec::parse(text).map_err(|e| refuse("", &e))?;
     let context = Context { registry: Registry::builtin(), ifaces, commands: &[] };
-    resolve::resolve_text(text, &context).map_err(|e| {
-        if e.message.contains("no interface") {
-            CliError::could_not(show(&e))
-        } else {
-            CliError::usage(show(&e))
-        }
-    })?;
-    let iface = resolve::one_iface(&spec, ifaces).map_err(|e| CliError::usage(show(&e)))?;
+    resolve::resolve_text(text, &context).map_err(|e| refuse("", &e))?;
+    let iface = resolve::one_iface(&spec, ifaces).map_err(|e| refuse("", &e))?;
     let spec = spec.on(IfaceChoice::Named(vec![iface.name.to_string()]));
-    let found = resolve::resolve(&spec, context.registry, ifaces).map_err(|e| CliError::usage(show(&e)))?;
+    let found = resolve::resolve(&spec, context.registry, ifaces).map_err(|e| refuse("", &e))?;
     let mut all: Vec<Endpoint> = found.memberships.iter().map(|m| m.endpoint()).collect();
     all.dedup();
     if all.len() > TARGETS_MAX {
@@ -219,12 +212,10 @@ fn targets<'i>(text: &str, ifaces: &'i [Iface]) -> Result<(Vec<Endpoint>, &'i If
 }
 
 fn job(args: &SendArgs, to: Endpoint, iface: &Iface) -> Result<SendJob, CliError> {
-    let wrong =
-        |flag: &str, e: &text::TextError| CliError::usage(format!("{flag}: {}\n\n{}", explain(e), e.caret()));
     let payload = if let Some(t) = &args.text {
-        Payload::Bytes(text::unescape(t).map_err(|e| wrong("--text", &e))?.into())
+        Payload::Bytes(text::unescape(t).map_err(|e| refuse("--text", &e))?.into())
     } else if let Some(h) = &args.hex {
-        Payload::Bytes(text::parse_hex(h).map_err(|e| wrong("--hex", &e))?.into())
+        Payload::Bytes(text::parse_hex(h).map_err(|e| refuse("--hex", &e))?.into())
     } else if let Some(path) = &args.file {
         Payload::Bytes(read(path)?.into())
     } else {
@@ -243,7 +234,7 @@ fn job(args: &SendArgs, to: Endpoint, iface: &Iface) -> Result<SendJob, CliError
         size,
         plan: plan(args, natural)?,
         ttl: args.ttl,
-        dscp: dscp::parse(&args.dscp).map_err(|e| wrong("--dscp", &e))?,
+        dscp: dscp::parse(&args.dscp).map_err(|e| refuse("--dscp", &e))?,
         source_port: args.source_port,
         source_ip: args.source,
         loopback: !args.no_loop,
@@ -257,7 +248,7 @@ fn job(args: &SendArgs, to: Endpoint, iface: &Iface) -> Result<SendJob, CliError
     })
 }
 
-fn read(path: &std::path::Path) -> Result<Vec<u8>, CliError> {
+pub(super) fn read(path: &std::path::Path) -> Result<Vec<u8>, CliError> {
     let bytes = std::fs::read(path)
         .map_err(|e| CliError::could_not(format!("cannot read {}: {e}", path.display())))?;
     if bytes.len() as u64 > LARGEST {

@@ -8,8 +8,10 @@ use crate::base::batch::Batch;
 use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
+use crate::base::units;
 use crate::engine::Engine;
 use crate::engine::command::{Command, Respond, SendId, SendJob, SendProgress, SendState, Update};
+use crate::model::event::EventKind;
 use crate::model::group::{JoinState, Origin};
 use crate::model::{Model, Settings};
 use crate::net::clock;
@@ -36,6 +38,8 @@ pub struct Session {
     pub names: HashMap<IpAddr, Option<Arc<str>>>,
     /// The sends of this run, oldest first.
     pub sends: Vec<(SendId, SendProgress)>,
+    /// How sends ended since the front end last looked, in words.
+    pub ended: Vec<String>,
 }
 
 impl Session {
@@ -57,6 +61,7 @@ impl Session {
             held: None,
             names: HashMap::new(),
             sends: Vec::new(),
+            ended: Vec::new(),
         })
     }
 
@@ -202,6 +207,13 @@ impl Session {
 
     /// Takes one update, for a loop that waited on the channel itself.
     pub fn update(&mut self, update: Update) {
+        if let Update::Sending(id, p) = &update
+            && let Some(text) = send_ended(p)
+            && self.sends.iter().any(|(i, _)| i == id)
+        {
+            self.model.note(EventKind::Send, None, text.clone(), clock::now());
+            self.ended.push(text);
+        }
         take(&mut self.model, &mut self.names, &mut self.sends, update);
     }
 
@@ -228,6 +240,23 @@ impl Session {
         }
         self.model.advance(clock::now());
         self.model.finish();
+    }
+}
+
+/// How a send ended, in one line; `None` while it runs.
+fn send_ended(p: &SendProgress) -> Option<String> {
+    let to = p.to.map_or_else(String::new, |t| format!(" to {t}"));
+    let fault = p.errors.first().map_or_else(String::new, |e| {
+        let remedy = e.remedy.as_ref().map_or_else(String::new, |r| format!("; {r}"));
+        format!(", {} failed: {}{remedy}", e.count, e.kind)
+    });
+    match &p.state {
+        SendState::Running => None,
+        SendState::Failed(error) => Some(error.clone()),
+        SendState::Done | SendState::Stopped => {
+            let stopped = if p.state == SendState::Stopped { ", stopped" } else { "" };
+            Some(format!("sent {}{to}{stopped}{fault}", units::packets(p.sent)))
+        }
     }
 }
 

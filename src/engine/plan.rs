@@ -91,7 +91,9 @@ impl Schedule {
     pub fn next_at(&self, sent: u64) -> Duration {
         let s = self.stretches.iter().rev().find(|s| s.before <= sent).unwrap_or(&self.stretches[0]);
         let bursts = (sent - s.before) / u64::from(s.burst);
-        s.begins + Duration::from_secs_f64(bursts as f64 * f64::from(s.burst) / s.rate_pps)
+        let seconds = bursts as f64 * f64::from(s.burst) / s.rate_pps;
+        // A nanosecond late rather than early: at this time the number is due, whatever was rounded.
+        s.begins + Duration::from_nanos((seconds * 1e9).ceil() as u64 + u64::from(bursts > 0))
     }
 
     /// Numbers in all, if there is an end to them.
@@ -162,6 +164,7 @@ mod tests {
     use super::*;
 
     const S: Duration = Duration::from_secs(1);
+    const NS: Duration = Duration::from_nanos(1);
 
     fn steady(rate_pps: f64, burst: u32, count: Option<u64>, duration: Option<Duration>) -> Schedule {
         Schedule::new(&Plan::Steady { rate_pps, burst, count, duration }, 1000)
@@ -171,15 +174,15 @@ mod tests {
     fn a_steady_rate_is_steady_and_the_first_goes_at_once() {
         let s = steady(10.0, 1, Some(25), None);
         assert_eq!((s.due(Duration::ZERO), s.due(S / 20), s.due(S), s.due(10 * S)), (1, 1, 11, 25));
-        assert_eq!(s.next_at(1), S / 10);
-        assert_eq!((s.total(), s.duration()), (Some(25), Some(S * 24 / 10)));
+        assert_eq!(s.next_at(1), S / 10 + NS);
+        assert_eq!((s.total(), s.duration()), (Some(25), Some(S * 24 / 10 + NS)));
     }
 
     #[test]
     fn bursts_go_back_to_back_and_keep_the_mean_rate() {
         let s = steady(10.0, 5, None, Some(2 * S));
         assert_eq!((s.due(Duration::ZERO), s.due(S / 4), s.due(S / 2)), (5, 5, 10));
-        assert_eq!((s.next_at(3), s.next_at(5)), (Duration::ZERO, S / 2));
+        assert_eq!((s.next_at(3), s.next_at(5)), (Duration::ZERO, S / 2 + NS));
         assert_eq!(s.total(), Some(20));
     }
 

@@ -143,6 +143,13 @@ impl SeqTracker {
 
     /// Takes the next number in the order of arrival.
     pub fn offer(&mut self, s: SeqSample, at: Mono) {
+        if s.restart {
+            self.counts.lost += self.take_pending();
+            self.probation = None;
+            self.begin(s, at);
+            self.last_at = at;
+            return;
+        }
         let next = self.highest.wrapping_add(1);
         let ahead = s.value.wrapping_sub(next) & self.mask();
         let behind = self.mask().wrapping_sub(ahead).wrapping_add(1) & self.mask();
@@ -280,7 +287,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn run(bits: u8, values: &[u64]) -> SeqCounts {
-        let sample = |value| SeqSample { stream: 0, value, bits, count: 1 };
+        let sample = |value| SeqSample { stream: 0, value, bits, count: 1, restart: false };
         let mut t = SeqTracker::new(sample(values[0]), Mono(0));
         for (i, &v) in values.iter().enumerate().skip(1) {
             t.offer(sample(v), Mono(i as u64 * 1_000_000));
@@ -293,7 +300,7 @@ mod tests {
     fn a_clean_stream_through_the_wrap_loses_nothing() {
         for bits in [4u8, 8, 16, 32] {
             let top = 1u64 << bits;
-            let values: Vec<u64> = (0..40).map(|i| (top - 20 + i) % top).collect();
+            let values: Vec<u64> = (0..40).map(|i| (2 * top - 9 + i) % top).collect();
             assert_eq!(run(bits, &values), SeqCounts::default(), "{bits} bits");
         }
         let values: Vec<u64> = (0..40u64).map(|i| (u64::MAX - 20).wrapping_add(i)).collect();
@@ -316,7 +323,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_it_was_called_lost_is_lost_no_longer() {
-        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1 };
+        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
         let mut t = SeqTracker::new(sample(1), Mono(0));
         t.offer(sample(3), Mono(1));
         t.settle(Mono(REORDER_NS + 1));
@@ -327,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_missing_number_is_waited_for_before_it_is_lost() {
-        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1 };
+        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
         let mut t = SeqTracker::new(sample(1), Mono(0));
         t.offer(sample(3), Mono(1));
         t.settle(Mono(REORDER_NS - 1));
@@ -348,8 +355,19 @@ mod tests {
     }
 
     #[test]
+    fn a_restart_that_the_sender_announces_is_no_loss() {
+        let sample = |value, restart| SeqSample { stream: 0, value, bits: 32, count: 1, restart };
+        let mut t = SeqTracker::new(sample(1, false), Mono(0));
+        for (i, (value, restart)) in [(2, false), (500, true), (501, false)].into_iter().enumerate() {
+            t.offer(sample(value, restart), Mono(i as u64));
+        }
+        t.settle(Mono(u64::MAX));
+        assert_eq!(t.counts(), SeqCounts::default());
+    }
+
+    #[test]
     fn a_long_outage_of_a_fast_stream_is_loss() {
-        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1 };
+        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
         let mut t = SeqTracker::new(sample(0), Mono(0));
         for i in 1..1000u64 {
             t.offer(sample(i), Mono(i * 1_000_000));
@@ -361,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_packet_of_several_messages_takes_up_as_many_numbers() {
-        let s = |value, count| SeqSample { stream: 0, value, bits: 64, count };
+        let s = |value, count| SeqSample { stream: 0, value, bits: 64, count, restart: false };
         let mut t = SeqTracker::new(s(10, 3), Mono(0));
         t.offer(s(13, 2), Mono(1));
         t.offer(s(15, 0), Mono(2)); // a heartbeat names the next number

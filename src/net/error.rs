@@ -384,6 +384,7 @@ fn unprivileged_port_start() -> u16 {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     fn join(code: i32) -> NetError {
         NetError::Join {
             group: "239.1.1.1".parse().unwrap(),

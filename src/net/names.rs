@@ -77,12 +77,11 @@ fn resolve(addr: &[u8], ip: IpAddr) -> Option<String> {
     Some(String::from_utf16_lossy(&host[..end]))
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn names_are_those_of_the_hosts_file_and_addresses_are_no_names() {
         let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
         let listed = hosts.lines().any(|l| l.split_whitespace().next() == Some("127.0.0.1"));

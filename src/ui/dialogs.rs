@@ -1,6 +1,9 @@
 //! Where the screen gets its dialogs from: they are written against [`Layer`] and know nothing of it.
 
 use crate::base::group::MembershipId;
+use crate::ui::dialog::join::JoinDialog;
+use crate::ui::dialog::send::{SendDefaults, SendDialog};
+use crate::ui::dialog::sends::SendsLayer;
 use crate::ui::layer::{Ctx, Layer};
 
 /// Makes the dialogs.
@@ -10,4 +13,28 @@ pub trait Dialogs {
 
     /// The send dialog for a row.
     fn send(&self, to: MembershipId, ctx: &Ctx<'_>) -> Box<dyn Layer>;
+
+    /// The list of sends.
+    fn sends(&self) -> Box<dyn Layer>;
+}
+
+/// The dialogs of the program; what was sent last is offered again.
+#[derive(Default)]
+pub struct Standard {
+    defaults: SendDefaults,
+}
+
+impl Dialogs for Standard {
+    fn join(&self, ctx: &Ctx<'_>) -> Box<dyn Layer> {
+        Box::new(JoinDialog::new(ctx, ""))
+    }
+
+    fn send(&self, to: MembershipId, ctx: &Ctx<'_>) -> Box<dyn Layer> {
+        let ctx = Ctx { selected: Some(to), ..*ctx };
+        Box::new(SendDialog::new(&ctx, &self.defaults))
+    }
+
+    fn sends(&self) -> Box<dyn Layer> {
+        Box::new(SendsLayer::new())
+    }
 }

@@ -246,6 +246,10 @@ impl Dialogs for Stubs {
     fn send(&self, to: MembershipId, _ctx: &Ctx<'_>) -> Box<dyn Layer> {
         Box::new(Stub(format!("<the send dialog for {}>", to.0)))
     }
+
+    fn sends(&self) -> Box<dyn Layer> {
+        Box::new(Stub("<the list of sends>".into()))
+    }
 }
 
 /// A screen with its world, to be typed at.
@@ -387,5 +391,4 @@ impl Desk {
     pub fn expect_not(&self, what: &str) {
         assert!(!self.shows(what), "“{what}” is on the screen:\n{}", self.text());
     }
-
 }

@@ -50,6 +50,8 @@ pub enum Cmd {
     SendTest,
     /// Open the send dialog.
     Send,
+    /// Open the list of sends.
+    Sends,
     /// Responder on or off.
     Respond,
     /// Block or unblock the selected source.
@@ -178,6 +180,7 @@ static FIXED: &[Binding] = &[
     row!(Undo, "undo", ["u"], "undo", "bring back the groups left last", 0, always),
     row!(SendTest, "send-test", ["s"], "test", "send a test message to the selected group now", 4, on_joined),
     row!(Send, "send", ["S"], "send…", "open the send dialog", 8, on_group),
+    row!(Sends, "sends", ["T"], "sends", "list the sends of this run: progress, errors, answers, stop", 0, always),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_source),
     row!(Pause, "pause", ["space"], "pause", "freeze the screen or go on; counting never stops", 7, always),

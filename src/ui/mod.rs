@@ -1,7 +1,8 @@
 //! The dashboard: model to screen, keys to actions.
 //!
-//! Nothing here reads a clock, a socket or a file: a frame is drawn from the model and the state of
-//! the screen, a key becomes [`action::Action`]s that the front end's loop carries out.
+//! A frame is drawn from the model and the state of the screen, a key becomes [`action::Action`]s
+//! that the front end's loop carries out: no clock, socket or file. Only [`terminal`] does I/O, with
+//! the terminal.
 
 pub mod action;
 pub mod dialog;
@@ -15,6 +16,7 @@ pub mod pane;
 pub mod popup;
 pub mod screen;
 pub mod shared;
+pub mod terminal;
 pub mod theme;
 pub mod view;
 pub mod widget;

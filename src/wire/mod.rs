@@ -9,17 +9,33 @@ use std::ops::Range;
 
 use crate::base::group::Endpoint;
 
+pub mod cbor;
+pub mod cluster;
+pub mod coap;
 pub mod dns;
+pub mod igmp;
+pub mod ip;
 pub mod json;
+pub mod knx;
+pub mod lighting;
+pub mod lines;
+pub mod marks;
+pub mod mld;
+pub mod mold;
 pub mod ntp;
 pub mod probe;
+pub mod psi;
+pub mod ptp;
 pub mod read;
+pub mod router;
 pub mod rtcp;
 pub mod rtp;
+pub mod rtps;
 pub mod sap;
 pub mod sdp;
 pub mod ssdp;
 pub mod text;
+pub mod ts;
 pub mod wsd;
 pub mod xml;
 
@@ -145,6 +161,15 @@ pub struct Protocol {
 /// The protocols, in the order in which they are tried: sure marks first.
 pub static PROTOCOLS: &[&Protocol] = &[
     &probe::PROTOCOL,
+    &rtps::PROTOCOL,
+    &lighting::SACN,
+    &lighting::ARTNET,
+    &knx::PROTOCOL,
+    &cluster::LCM,
+    &marks::SOOD,
+    &marks::SMA,
+    &marks::MINECRAFT,
+    &marks::XPLANE,
     &ssdp::SSDP,
     &ssdp::BT_LSD,
     &wsd::PROTOCOL,
@@ -153,9 +178,26 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &dns::MDNS,
     &dns::LLMNR,
     &rtcp::PROTOCOL,
+    &ts::PROTOCOL,
+    &ptp::PROTOCOL,
     &ntp::PROTOCOL,
+    &coap::PROTOCOL,
+    &router::HSRP,
+    &router::GLBP,
+    &router::RIP,
+    &cluster::GANGLIA,
+    &cluster::TOTEM,
+    &cluster::MAVLINK,
+    &cluster::HAZELCAST,
+    &lighting::PATHPORT,
+    &mold::PROTOCOL,
+    &lines::SYSLOG,
+    &lines::NMEA,
+    &lines::STATSD,
     &json::PROTOCOL,
+    &cbor::PROTOCOL,
     &xml::COT,
+    &marks::SADP,
     &xml::PROTOCOL,
     &text::PROTOCOL,
     &rtp::PROTOCOL,

@@ -281,11 +281,12 @@ impl<'a> Tree<'a> {
         Some(v)
     }
 
-    /// What is left from `at` on: its size.
-    pub fn rest(&mut self, at: usize, name: impl Display) {
+    /// What is left from `at` on, if anything: its size.
+    pub fn rest(&mut self, at: usize, name: impl Display) -> Option<()> {
         if at < self.b.len() {
             self.add(at..self.b.len(), name, format_args!("{} bytes", self.b.len() - at));
         }
+        Some(())
     }
 }
 

@@ -17,7 +17,7 @@
 use std::ops::Range;
 
 use crate::wire::read::{Hex, Tree, be16, be32, line, put, u8_at};
-use crate::wire::{Confidence, Field, Hint, Protocol, SeqSample};
+use crate::wire::{Confidence, Field, Hint, Protocol, SeqSample, ts};
 
 /// Length of the header without CSRC and extension, in bytes.
 pub const HEADER: usize = 12;
@@ -135,8 +135,10 @@ fn plausible(b: &[u8]) -> Option<Rtp> {
     Rtp::parse(b).filter(|r| !(35..96).contains(&r.payload_type))
 }
 
-fn detect(b: &[u8], _: &Hint) -> Option<Confidence> {
-    plausible(b).map(|_| Confidence::Guess)
+fn detect(b: &[u8], hint: &Hint) -> Option<Confidence> {
+    let r = plausible(b)?;
+    let transport = r.payload_type == 33 && ts::in_rtp(&b[r.payload], hint.is_cut(b));
+    Some(if transport { Confidence::Certain } else { Confidence::Guess })
 }
 
 fn preview(b: &[u8], out: &mut String) {
@@ -150,7 +152,12 @@ fn preview(b: &[u8], out: &mut String) {
         if r.marker {
             put!(l, "  M");
         }
-        put!(l, "  {} B", r.payload.len());
+        if r.payload_type == 33 && ts::packets(b).next().is_some() {
+            put!(l, "  TS ");
+            ts::summary(b, l);
+        } else {
+            put!(l, "  {} B", r.payload.len());
+        }
         Some(())
     });
 }
@@ -184,6 +191,9 @@ fn fields(b: &[u8]) -> Vec<Field> {
             t.add(words.clone(), "extension", Hex(b.get(words.clone())?, ""));
         }
         t.add(r.payload.clone(), "payload", format_args!("{} bytes", r.payload.len()));
+        if r.payload_type == 33 {
+            t.within(r.payload.clone(), ts::tree)?;
+        }
         if r.padding > 0 {
             t.add(r.payload.end..b.len(), "padding", format_args!("{} bytes", r.padding));
         }

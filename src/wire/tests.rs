@@ -1,7 +1,7 @@
 //! Tests over all protocols: what real bytes are taken for and shown as, and that no bytes at all do
 //! harm.
 //!
-//! The samples under `tests/fuzz/corpus/payload` are built by the script beside them from the
+//! The samples under `tests/fuzz/corpus` are built by the script beside them from the
 //! standards; tshark's dissectors took every one for what it is said to be.
 
 use std::net::IpAddr;
@@ -10,6 +10,7 @@ use crate::base::group::Endpoint;
 use crate::wire::{Confidence, Hint, Protocol, SeqSample, by_id, recognise};
 
 mod hostile;
+mod packets;
 mod samples;
 
 /// A hint as a datagram to `to` would have it.
@@ -22,9 +23,14 @@ pub fn hint(to: &str, port: u16, len: usize) -> Hint {
     }
 }
 
-/// The bytes of a sample.
+/// The bytes of a sample payload.
 pub fn sample(name: &str) -> Vec<u8> {
-    let path = format!("{}/tests/fuzz/corpus/payload/{name}.bin", env!("CARGO_MANIFEST_DIR"));
+    corpus(&format!("payload/{name}"))
+}
+
+/// The bytes of a file of the corpus.
+pub fn corpus(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fuzz/corpus/{name}.bin", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}; tests/fuzz/corpus/make.py writes it"))
 }
 

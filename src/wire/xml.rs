@@ -235,6 +235,22 @@ fn fields(b: &[u8]) -> Vec<Field> {
     })
 }
 
+/// The text of the first element of this name, prefix apart.
+pub(crate) fn text_of<'a>(b: &'a [u8], element: &str) -> Option<&'a [u8]> {
+    let mut inside = false;
+    Scanner::new(b).find_map(|(_, token)| match token {
+        Token::Open { name, .. } => {
+            inside = local(name) == element.as_bytes();
+            None
+        }
+        Token::Text(text) if inside => Some(text),
+        _ => {
+            inside = false;
+            None
+        }
+    })
+}
+
 /// The value of an attribute of the first element of this name.
 fn attribute<'a>(b: &'a [u8], element: &[u8], wanted: &[u8]) -> Option<&'a [u8]> {
     Scanner::new(b).find_map(|(_, token)| match token {

@@ -1,5 +1,6 @@
 //! Linux: a dump by netlink, and its announcements.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -39,6 +40,12 @@ pub fn list() -> Result<Vec<Iface>, NetError> {
 }
 
 fn try_list() -> io::Result<Vec<Iface>> {
+    let (links, addrs) = dump_all()?;
+    Ok(ifaces(&links, &addrs, is_wireless))
+}
+
+/// All links, and all addresses with the index of their link.
+fn dump_all() -> io::Result<(Vec<Link>, Vec<(u32, IfaceAddr)>)> {
     let socket =
         Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(Protocol::from(libc::NETLINK_ROUTE)))?;
     // The kernel answers at once; this only bounds the wait should it not.
@@ -57,7 +64,7 @@ fn try_list() -> io::Result<Vec<Iface>> {
             }
         })?;
         if whole {
-            return Ok(ifaces(&links, &addrs, is_wireless));
+            return Ok((links, addrs));
         }
     }
     Err(io::Error::new(io::ErrorKind::Interrupted, "they keep changing"))
@@ -145,7 +152,12 @@ fn is_wireless(link: &Link) -> bool {
 pub struct Watch {
     socket: OwnedFd,
     buffer: Box<[u8]>,
+    losses: Losses,
 }
+
+/// How often each link has lost its carrier, by index. A loss that is over within a second may be
+/// announced only once it is over (net/core/link_watch.c); the count tells it all the same.
+type Losses = HashMap<u32, u32>;
 
 impl Watch {
     pub fn open() -> Result<Watch, NetError> {
@@ -178,7 +190,12 @@ impl Watch {
         if result < 0 {
             return Err(failed(io::Error::last_os_error()));
         }
-        Ok(Watch { socket, buffer: vec![0; BUFFER / 4].into_boxed_slice() })
+        // After the groups were joined, so that no loss falls between.
+        let mut losses = Losses::new();
+        for link in dump_all().map_err(failed)?.0 {
+            losses.extend(link.carrier_losses.map(|n| (link.index, n)));
+        }
+        Ok(Watch { socket, buffer: vec![0; BUFFER / 4].into_boxed_slice(), losses })
     }
 
     pub fn wait(&mut self, waker: &Waker, timeout: Option<Duration>) -> Result<Change, NetError> {
@@ -216,21 +233,31 @@ impl Watch {
             let n = n as usize;
             // MSG_TRUNC asks for the true length: what does not fit is told all the same.
             change.changed |= n > self.buffer.len();
-            note(change, rtnl::messages(&self.buffer[..n.min(self.buffer.len())]).map(|(m, _)| m));
+            note(
+                change,
+                &mut self.losses,
+                rtnl::messages(&self.buffer[..n.min(self.buffer.len())]).map(|(m, _)| m),
+            );
         }
         Ok(())
     }
 }
 
 /// Adds what the messages say to a change.
-fn note(change: &mut Change, messages: impl Iterator<Item = Message>) {
+fn note(change: &mut Change, losses: &mut Losses, messages: impl Iterator<Item = Message>) {
     for message in messages {
         let lost = match message {
-            Message::NewLink(link) if link.flags & IFF_UP == 0 || link.flags & IFF_LOWER_UP == 0 => {
+            Message::NewLink(link) => {
+                let before = link.carrier_losses.and_then(|n| losses.insert(link.index, n));
+                let more = before.is_some() && before != link.carrier_losses;
+                let down = link.flags & IFF_UP == 0 || link.flags & IFF_LOWER_UP == 0;
+                (more || down).then_some(link.index)
+            }
+            Message::DelLink(link) => {
+                losses.remove(&link.index);
                 Some(link.index)
             }
-            Message::DelLink(link) => Some(link.index),
-            Message::NewLink(_) | Message::NewAddr(..) | Message::DelAddr(..) => None,
+            Message::NewAddr(..) | Message::DelAddr(..) => None,
             Message::Done | Message::Error(_) | Message::Other => continue,
         };
         change.changed = true;
@@ -256,6 +283,7 @@ mod tests {
             master,
             mtu: Some(1500),
             mac: Some([2, 0, 0, 0, 0, index as u8]),
+            carrier_losses: Some(1),
         }
     }
 
@@ -285,24 +313,31 @@ mod tests {
 
     #[test]
     fn a_carrier_that_is_back_already_is_still_told() {
-        let mut down = link(4, "eth1", None, None);
+        let up = link(4, "eth1", None, None);
+        let mut down = up.clone();
         down.flags &= !IFF_LOWER_UP;
-        let mut change = Change::default();
         let addr = IfaceAddr { ip: "10.0.0.1".parse().unwrap(), prefix_len: 24 };
-        note(
-            &mut change,
-            [
-                Message::NewLink(down.clone()),
-                Message::NewLink(down),
-                Message::NewLink(link(4, "eth1", None, None)),
-                Message::DelLink(link(9, "tmp", None, None)),
-                Message::NewAddr(5, addr),
-            ]
-            .into_iter(),
-        );
+        let mut losses = Losses::from([(4, 1), (6, 1)]);
+        let mut told = |messages: Vec<Message>| {
+            let mut change = Change::default();
+            note(&mut change, &mut losses, messages.into_iter());
+            change
+        };
+        let change = told(vec![
+            Message::NewLink(down.clone()),
+            Message::NewLink(down),
+            Message::NewLink(up.clone()),
+            Message::DelLink(link(9, "tmp", None, None)),
+            Message::NewAddr(5, addr),
+        ]);
         assert_eq!(change, Change { changed: true, woken: false, lost_carrier: vec![4, 9] });
-        let mut none = Change::default();
-        note(&mut none, [Message::Other, Message::Done].into_iter());
-        assert_eq!(none, Change::default());
+        // Lost and back between two announcements: only the count has moved.
+        let again = Link { carrier_losses: Some(2), ..up };
+        assert_eq!(told(vec![Message::NewLink(again.clone())]).lost_carrier, [4]);
+        assert_eq!(told(vec![Message::NewLink(again)]).lost_carrier, Vec::<u32>::new());
+        // New ones have lost nothing.
+        let new = told(vec![Message::NewLink(link(10, "new", None, None))]);
+        assert_eq!(new, Change { changed: true, woken: false, lost_carrier: vec![] });
+        assert_eq!(told(vec![Message::Other, Message::Done]), Change::default());
     }
 }

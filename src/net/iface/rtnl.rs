@@ -18,6 +18,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_CARRIER_DOWN_COUNT: u16 = 48;
 const IFLA_INFO_KIND: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -35,6 +36,8 @@ pub struct Link {
     pub master: Option<u32>,
     pub mtu: Option<u32>,
     pub mac: Option<[u8; 6]>,
+    /// How often the carrier was lost (Linux 4.16).
+    pub carrier_losses: Option<u32>,
 }
 
 /// What one message says.
@@ -109,6 +112,7 @@ fn link(body: &[u8]) -> Option<Link> {
         match kind {
             IFLA_IFNAME => link.name = text(data),
             IFLA_MTU => link.mtu = u32_at(data, 0),
+            IFLA_CARRIER_DOWN_COUNT => link.carrier_losses = u32_at(data, 0),
             IFLA_MASTER => link.master = u32_at(data, 0).filter(|&m| m != 0),
             IFLA_ADDRESS => {
                 link.mac = <[u8; 6]>::try_from(data).ok().filter(|mac| mac.iter().any(|&b| b != 0));
@@ -207,6 +211,7 @@ mod tests {
         body.extend(attribute(IFLA_MTU, &1420u32.to_ne_bytes()));
         body.extend(attribute(IFLA_MASTER, &3u32.to_ne_bytes()));
         body.extend(attribute(IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]));
+        body.extend(attribute(IFLA_CARRIER_DOWN_COUNT, &5u32.to_ne_bytes()));
         body.extend(attribute(99, &[1, 2, 3]));
         let info = [attribute(2, &[0]), attribute(IFLA_INFO_KIND, b"veth\0")].concat();
         body.extend(attribute(IFLA_LINKINFO | 0x8000, &info));
@@ -224,6 +229,7 @@ mod tests {
             master: Some(3),
             mtu: Some(1420),
             mac: Some([2, 0, 0, 0, 0, 1]),
+            carrier_losses: Some(5),
         };
         assert_eq!(parse(&new_link()), (vec![Message::NewLink(expected)], false));
     }

@@ -85,7 +85,7 @@ fn a_datagram_comes_with_its_source_size_ttl_tos_time_and_interface() {
         assert_eq!((d.membership, d.len, d.captured, d.ifindex), (ID, 5, 5, LO));
         assert_eq!((d.ttl, d.tos), (Some(5), Some(46 << 2)));
         assert!(before.wall <= d.time && d.time <= after.wall, "{before:?} {:?} {after:?}", d.time);
-        let offset = batch.clock_offset_ns - after.offset_ns();
+        let offset = batch.received.offset_ns() - after.offset_ns();
         assert!(offset.abs() < 1_000_000, "the batch's clock offset is off by {offset} ns");
     }
 }

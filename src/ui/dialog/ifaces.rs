@@ -17,7 +17,8 @@ pub struct IfaceOptions {
 }
 
 impl IfaceOptions {
-    /// The options; `with_all` offers every candidate together as well, before the others.
+    /// The options; `with_all` offers all candidates together as well, if there are
+    /// several.
     pub fn new(ifaces: &[IfaceState], with_all: bool) -> Self {
         let mut list = IfaceOptions::default();
         let (good, rest): (Vec<&Iface>, Vec<&Iface>) =
@@ -25,7 +26,7 @@ impl IfaceOptions {
         for iface in &good {
             list.push(iface, if iface.carrier == Some(false) { "no carrier" } else { "" }, false);
         }
-        if with_all && !good.is_empty() {
+        if with_all && good.len() > 1 {
             list.names.push(None);
             list.options.push(Choose::plain(ALL));
         }

@@ -8,9 +8,11 @@ pub mod confirm;
 pub mod form;
 pub mod ifaces;
 pub mod input;
+pub mod join;
 pub mod message;
 pub mod popup;
 pub mod send;
+pub mod sends;
 #[cfg(test)]
 mod testing;
 pub mod value;

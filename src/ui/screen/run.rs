@@ -71,6 +71,10 @@ impl Screen {
                 let dialog = self.dialogs.join(ctx);
                 self.layers.push(dialog);
             }
+            Cmd::Sends => {
+                let list = self.dialogs.sends();
+                self.layers.push(list);
+            }
             Cmd::Undo => self.shared.actions.push(Action::Undo),
             Cmd::ResetAll => {
                 self.totals = None;

@@ -129,23 +129,241 @@ sample("text-chat", "hello from the café, number 42\n".encode(), 9999, "data")
 sample("ntp-broadcast", bytes([0x25, 1, 6, 0xEC]) + pack(">II", 0, 0x28) + b"GPS\0"
        + pack(">QQQQ", 0xE8000000_00000000, 0, 0, 0xE8000001_80000000), 123, "ntp")
 
-#MORE
+# --- MPEG-TS: not built here but by another program, cut into datagrams of seven packets ---------
+#   ffmpeg -f lavfi -i testsrc=size=160x120:rate=25 -f lavfi -i sine -t 2 -c:v mpeg2video -c:a aac -muxrate 600k
+#          -metadata service_provider=Lab -metadata service_name="News HD" -mpegts_service_id 100 -f mpegts
+# (mpegts-timecode: the same with -mpegts_m2ts_mode 1; mpegts-parity: 16 zero bytes behind each packet.)
+for n in ("mpegts-tables", "mpegts-null", "mpegts-timecode", "mpegts-parity", "rtp-mp2t"):
+    with open(os.path.join(OUT, n + ".bin"), "rb") as f:
+        odd = n in ("mpegts-timecode", "mpegts-parity")
+        sample(n, f.read(), 5004, "rtp" if n[:3] == "rtp" else "udp" if odd else "mp2t", "-d",
+               "udp.port==5004," + ("rtp" if n[:3] == "rtp" else "mp2t"))
+
+# --- PTP (IEEE 1588) --------------------------------------------------------------------------
+CLOCK = bytes.fromhex("001dc1fffe123456")
+
+
+def ptp(kind, length, flags, seq, control, interval, body, version=2, domain=0):
+    return (pack(">BBHBBHq4x", kind, version, length, domain, 0, flags, 0) + CLOCK
+            + pack(">HHBb", 1, seq, control, interval) + body)
+
+
+TIME = pack(">HII", 0, 1700000000, 123456789)
+sample("ptp-sync", ptp(0, 44, 0x0200, 4711, 0, -3, bytes(10)), 319, "ptp")
+sample("ptp-follow-up", ptp(8, 44, 0, 4711, 2, -3, TIME), 320, "ptp")
+sample("ptp-announce", ptp(0x0B, 64, 0x003C, 9, 5, 1, TIME + pack(">hBBBBHB8sHB", 37, 0, 128, 6, 0x21, 0x4E5D, 128, CLOCK, 0, 0x20),
+                           domain=127), 320, "ptp")
+sample("ptp-delay-resp", ptp(9, 54, 0, 77, 3, 0, TIME + bytes.fromhex("aabbccfffeddeeff") + b"\0\x02") + b"\0\0", 320, "ptp")
+sample("ptp-v1-sync", pack(">HH16sBB6sHHBBH4xII", 1, 1, b"_DFLT", 1, 1, CLOCK[:6], 1, 33, 0, 0, 8, 1700000000, 5)
+       + bytes(76), 319, "ptp")
+
+# --- RTPS (DDSI-RTPS 2.x) ---------------------------------------------------------------------
+PREFIX = bytes.fromhex("01100c5a1b2c3d4e5f600001")
+PAYLOAD = b"\0\x03\0\0" + pack("<HHII", 2, 8, 20, 0) + pack("<HH", 1, 0)
+DATA = pack("<HH", 0, 16) + bytes.fromhex("000100c7000100c2") + pack("<iI", 0, 5) + PAYLOAD
+sample("rtps-data", b"RTPS\x02\x03\x01\x10" + PREFIX + pack("<BBHiI", 9, 1, 8, 1700000000, 0x80000000)
+       + pack("<BBH", 0x15, 5, len(DATA)) + DATA, 7400, "rtps")
+HB = bytes.fromhex("00000000000003c2") + pack(">iIiII", 0, 1, 0, 12, 3)
+sample("rtps-heartbeat", b"RTPS\x02\x01\x01\x01" + PREFIX + pack(">BBH", 7, 0, len(HB)) + HB, 7400, "rtps")
+
+# --- sACN, Art-Net, Pathport ------------------------------------------------------------------
+CID = bytes(range(0x10, 0x20))
+
+
+def acn(root, framing, body):
+    inner = pack(">HI", 0x7000 | len(body) + 6, framing) + body
+    return (b"\0\x10\0\0ASC-E1.17\0\0\0" + pack(">HI", 0x7000 | len(inner) + 22, root) + CID + inner)
+
+
+def sacn(levels, seq, options=0, code=0):
+    dmp = pack(">HBBHHHB", 0x7000 | 11 + len(levels), 2, 0xA1, 0, 1, len(levels) + 1, code) + levels
+    return acn(4, 2, b"Desk A".ljust(64, b"\0") + pack(">BHBBH", 100, 0, seq, options, 7) + dmp)
+
+
+LEVELS = bytes(11) + b"\xff" + bytes(500)
+sample("sacn-data", sacn(LEVELS, 41), 5568, "acn", "--enable-heuristic", "acn")
+sample("sacn-terminated", sacn(bytes(24), 42, 0x40), 5568, "acn", "--enable-heuristic", "acn")
+sample("sacn-sync", acn(8, 1, pack(">BHH", 3, 7, 0)), 5568, "udp")
+sample("sacn-discovery", acn(8, 2, b"Desk A".ljust(64, b"\0") + bytes(4) + pack(">HIBBHHH", 0x7000 | 14, 1, 0, 0, 1, 7, 300)), 5568, "udp")
+sample("artnet-dmx", b"Art-Net\0" + pack("<H", 0x5000) + pack(">HBB", 14, 9, 0) + b"\x01\x00" + pack(">H", 512) + LEVELS, 6454, "artnet")
+sample("artnet-poll", b"Art-Net\0" + pack("<H", 0x2000) + pack(">HBB", 14, 2, 0x10), 6454, "artnet")
+sample("artnet-reply", b"Art-Net\0" + pack("<H", 0x2100) + bytes([10, 0, 0, 5]) + pack("<H", 6454) + bytes(10)
+       + b"node".ljust(18, b"\0") + b"A node in a corner".ljust(64, b"\0") + b"#0001 [0000] ok".ljust(64, b"\0") + bytes(67), 6454, "artnet")
+sample("artnet-timecode", b"Art-Net\0" + pack("<H", 0x9700) + pack(">HBB", 14, 0, 0) + bytes([24, 59, 30, 1, 1]), 6454, "artnet")
+sample("pathport-data", pack(">HHHHIII", 0xED01, 0x0200, 513, 0, 0, 0x0A000007, 0xEFFF0001)
+       + pack(">HH", 0x0100, 8) + pack(">HHHH", 0x0101, 2, 0, 0) + b"\xff\x80\0\0", 3792, "pathport")
+
+# --- KNXnet/IP --------------------------------------------------------------------------------
+def knx(service, body):
+    return pack(">BBHH", 6, 0x10, service, len(body) + 6) + body
+
+
+sample("knx-write", knx(0x0530, bytes.fromhex("2900bce01101") + pack(">H", 1 << 11 | 2 << 8 | 3) + b"\x01\x00\x81"), 3671, "cemi")
+sample("knx-write-long", knx(0x0530, bytes.fromhex("290403020102bce01105") + pack(">H", 0 << 11 | 1 << 8 | 200) + b"\x03\x00\x80\x0c\x1a"), 3671, "cemi")
+sample("knx-lost", knx(0x0531, bytes([4, 0, 0, 12])), 3671, "kip")
+sample("knx-busy", knx(0x0532, bytes([6, 0, 0, 100, 0, 0])), 3671, "kip")
+sample("knx-search", knx(0x0201, bytes([8, 1, 10, 0, 0, 9, 0x0E, 0x57])), 3671, "kip")
+
+# --- CoAP, MoldUDP64 --------------------------------------------------------------------------
+sample("coap-get", bytes([0x52, 0x01]) + pack(">H", 4660) + b"\xca\xfe" + b"\xbb.well-known" + b"\x04core" + b"\x47rt=temp", 5683, "coap")
+sample("coap-content", bytes([0x60, 0x45]) + pack(">H", 4661) + b"\x61\x0c" + b"\x60" + b"\xff21.5", 5683, "coap")
+sample("moldudp64-data", b"ABCD000001" + pack(">QH", 12345, 2) + pack(">H", 5) + b"Sabcd" + pack(">H", 3) + b"Axy", 26400, "moldudp64",
+       "-d", "udp.port==26400,moldudp64")
+sample("moldudp64-heartbeat", b"ABCD000001" + pack(">QH", 12347, 0), 26400, "moldudp64", "-d", "udp.port==26400,moldudp64")
+
+# --- Lines ------------------------------------------------------------------------------------
+sample("syslog-5424", b'<34>1 2026-10-11T22:14:15.003Z mymachine.example.com su - ID47 [a@1 x="]"][b@1 y="\\""] \'su root\' failed', 514, "syslog")
+sample("syslog-3164", b"<34>Oct 11 22:14:15 mymachine su: 'su root' failed for lonvick\n", 514, "syslog")
+sample("syslog-bare", b"<13>something happened", 514, "syslog")
+sample("statsd-metrics", b"api.hits:1|c|@0.1\napi.time:320|ms|#region:eu,host:a\ntemp:-3.5|g\n", 8125, "udp")
+GLL = b"GPGLL,4916.45,N,12311.12,W,225444,A"
+SUM = 0
+for c in GLL:
+    SUM ^= c
+sample("nmea-gll", b"$" + GLL + b"*%02X\r\n" % SUM, 10110, "udp")
+sample("nmea-450", b"UdPbC\0\\s:GP0001,n:7*1A\\$" + GLL + b"*%02X\r\n" % (SUM ^ 1), 60002, "udp")
+
+# --- CBOR (RFC 8949 appendix A has the parts) --------------------------------------------------
+sample("cbor-map", bytes.fromhex("a4" "626964" "07" "6474656d70" "f94d60" "64756e6974" "6143" "6474616773" "9f6161c102ff"), 9999, "udp")
+sample("cbor-described", bytes.fromhex("d9d9f7" "83010203"), 9999, "udp")
+
+# --- Clusters and machines --------------------------------------------------------------------
+def xdr(text):
+    return pack(">I", len(text)) + text + bytes(-len(text) % 4)
+
+
+sample("ganglia-load", pack(">I", 134) + xdr(b"host1") + xdr(b"load_one") + pack(">I", 0) + xdr(b"%.2f") + pack(">f", 0.42), 8649, "udp")
+sample("ganglia-request", pack(">I", 136) + xdr(b"host1") + xdr(b"cpu") + pack(">I", 0), 8649, "udp")
+sample("totem-join", pack("<HBBBII", 0xC070, 3, 3, 0, 2, 0) + bytes(20), 5405, "udp")
+sample("hazelcast-join", b"\x04\0\0\0\x01\xff\xfe\0\0\0\x03dev\0\0\0\x0b192.168.1.7\0\0\x16\x45", 54327, "udp")
+sample("lcm-short", b"LC02" + pack(">I", 77) + b"POSE\0" + bytes(12), 7667, "udp")
+sample("lcm-first", b"LC03" + pack(">IIIHH", 78, 3000, 0, 0, 3) + b"IMAGE\0" + bytes(30), 7667, "udp")
+sample("lcm-later", b"LC03" + pack(">IIIHH", 78, 3000, 1000, 1, 3) + bytes(30), 7667, "udp")
+sample("mavlink-v1", bytes([0xFE, 9, 5, 1, 1, 0]) + bytes.fromhex("000000000203510403") + b"\x12\x34", 14550, "udp")
+sample("mavlink-v2-two", (bytes([0xFD, 3, 0, 0, 6, 1, 1, 30, 0, 0]) + bytes(3) + b"\1\2") * 2, 14550, "udp")
+
+# --- Marks ------------------------------------------------------------------------------------
+sample("sood-query", b"SOOD\x02Q" + b"\x10query_service_id" + pack(">H", 8) + b"00720724" + b"\x04_tid" + pack(">H", 2) + b"ab", 9003, "udp")
+sample("sma-meter", b"SMA\0" + bytes.fromhex("000402a000000001") + pack(">HHHHII", 24, 0x10, 0x6069, 349, 1901234567, 5000)
+       + bytes.fromhex("00010400" "00000ed8" "00000000"), 9522, "udp")
+sample("minecraft-game", b"[MOTD]A game[/MOTD][AD]52130[/AD]", 4445, "udp")
+sample("xplane-beacon", b"BECN\0" + pack("<BBiiIH", 1, 2, 1, 120106, 1, 49000) + b"pilot\0", 49707, "udp")
+sample("sadp-probe", b'<?xml version="1.0" encoding="utf-8"?><Probe><Uuid>13A888A9-F1B1-4020-AE9F-05607682D23B</Uuid><Types>inquiry</Types></Probe>', 37020, "udp")
+
+# --- Routers ----------------------------------------------------------------------------------
+sample("hsrp-v1-hello", bytes([0, 0, 16, 3, 10, 110, 1, 0]) + b"cisco\0\0\0" + bytes([10, 0, 0, 1]), 1985, "hsrp")
+sample("hsrp-v2-hello", bytes([1, 40, 2, 0, 6, 4]) + pack(">H", 20) + bytes.fromhex("001122334455") + pack(">III", 120, 3000, 10000)
+       + bytes([10, 0, 20, 1]).ljust(16, b"\0"), 1985, "udp")
+sample("glbp-hello", bytes([1, 0]) + pack(">HH", 5, 0) + bytes.fromhex("001122334455") + bytes([1, 28, 0, 32, 0, 100, 0, 0]) + bytes(20), 3222, "glbp")
+sample("rip-response", bytes([2, 2, 0, 0]) + pack(">HHIIII", 2, 0, 0x0A010000, 0xFFFF0000, 0, 1)
+       + pack(">HHIIII", 2, 0, 0x0A020000, 0xFFFFFF00, 0, 16), 520, "rip")
+
+
+# --- IP packets (RFC 791, 8200), with IGMP (RFC 9776) and MLD (RFC 9777) ------------------------
+PACKETS = {}  # name -> (packet, tshark's protocol)
+
+
+def inet_sum(data):
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(">%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total ^ 0xFFFF
+
+
+def ipv4(proto, dst, body, ttl=1, tos=0, ident=0, frag=0, options=b"", src=bytes([10, 0, 0, 1])):
+    head = pack(">BBHHHBBH", 0x45 + len(options) // 4, tos, 20 + len(options) + len(body), ident, frag, ttl, proto, 0) + src + dst + options
+    return head[:10] + pack(">H", inet_sum(head)) + head[12:] + body
+
+
+def ipv6(nxt, src, dst, body, hops=1, tc=0):
+    return pack(">IHBB", 6 << 28 | tc << 20, len(body), nxt, hops) + src + dst + body
+
+
+def with_sum(body, at, pseudo=b""):
+    return body[:at] + pack(">H", inet_sum(pseudo + body)) + body[at + 2:]
+
+
+def udp(sport, dport, data, src, dst):
+    body = pack(">HHHH", sport, dport, 8 + len(data), 0) + data
+    return with_sum(body, 6, src + dst + pack(">HH", 17, len(body)))
+
+
+A, G = bytes([10, 0, 0, 1]), bytes([239, 1, 1, 1])
+LL = bytes.fromhex("fe80000000000000021dc1fffe123456")
+ALL, G6 = bytes.fromhex("ff020000000000000000000000000016"), bytes.fromhex("ff3e0000000000000000000000001234")
+ALERT = bytes([0x94, 4, 0, 0])
+WHOLE = udp(5004, 8888, bytes(range(256)) * 5, A, G)
+PACKETS["ipv4-udp"] = (ipv4(17, G, udp(40000, 9999, b"hello", A, G), ttl=8, tos=0xB8), "udp")
+PACKETS["ipv4-first-fragment"] = (ipv4(17, G, WHOLE[:800], ident=0x1234, frag=0x2000), "ip")
+PACKETS["ipv4-later-fragment"] = (ipv4(17, G, WHOLE[800:], ident=0x1234, frag=100), "ip")
+PACKETS["ipv6-udp"] = (ipv6(17, LL, G6, udp(40000, 9999, b"hello", LL, G6), hops=64, tc=0xB8), "udp")
+PACKETS["ipv6-fragment"] = (ipv6(60, LL, G6, bytes([44, 0, 1, 4, 0, 0, 0, 0]) + bytes([17, 0]) + pack(">HI", 1, 0xDEADBEEF)
+                                 + udp(40000, 9999, bytes(1000), LL, G6)[:64]), "ipv6")
+ALL4, V3 = bytes([224, 0, 0, 1]), bytes([224, 0, 0, 22])
+PACKETS["igmp-v1-query"] = (ipv4(2, ALL4, with_sum(bytes([0x11, 0, 0, 0]) + bytes(4), 2)), "igmp")
+PACKETS["igmp-v2-query"] = (ipv4(2, G, with_sum(bytes([0x11, 10, 0, 0]) + G, 2), options=ALERT), "igmp")
+PACKETS["igmp-v2-report"] = (ipv4(2, G, with_sum(bytes([0x16, 0, 0, 0]) + G, 2), options=ALERT), "igmp")
+PACKETS["igmp-v2-leave"] = (ipv4(2, bytes([224, 0, 0, 2]), with_sum(bytes([0x17, 0, 0, 0]) + G, 2), options=ALERT), "igmp")
+PACKETS["igmp-v3-query"] = (ipv4(2, ALL4, with_sum(bytes([0x11, 0x8A, 0, 0]) + bytes(4) + bytes([0x0A, 0x8F, 0, 0]), 2), options=ALERT), "igmp")
+S1, S2, SSM = bytes([10, 1, 1, 1]), bytes([10, 1, 1, 2]), bytes([232, 1, 1, 1])
+PACKETS["igmp-v3-source-query"] = (ipv4(2, SSM, with_sum(bytes([0x11, 10, 0, 0]) + SSM + bytes([2, 125, 0, 2]) + S1 + S2, 2), options=ALERT), "igmp")
+PACKETS["igmp-v3-report"] = (ipv4(2, V3, with_sum(pack(">BBHHH", 0x22, 0, 0, 0, 3) + bytes([4, 0, 0, 0]) + G
+                                                  + bytes([1, 1, 0, 2]) + SSM + S1 + S2 + b"AUX!" + bytes([3, 0, 0, 0]) + bytes([239, 9, 9, 9]), 2),
+                                  tos=0xC0, options=ALERT), "igmp")
+HBH = bytes([58, 0, 5, 2, 0, 0, 1, 0])
+
+
+def mld(dst, body):
+    body = with_sum(body, 2, LL + dst + pack(">II", len(body), 58))
+    return ipv6(0, LL, dst, HBH + body)
+
+
+PACKETS["mld-v1-report"] = (mld(G6, bytes([131, 0, 0, 0, 0, 0, 0, 0]) + G6), "icmpv6")
+PACKETS["mld-v1-done"] = (mld(bytes.fromhex("ff020000000000000000000000000002"), bytes([132, 0, 0, 0, 0, 0, 0, 0]) + G6), "icmpv6")
+PACKETS["mld-v1-query"] = (mld(bytes.fromhex("ff020000000000000000000000000001"), bytes([130, 0, 0, 0]) + pack(">HH", 10000, 0) + bytes(16)), "icmpv6")
+PACKETS["mld-v2-query"] = (mld(G6, bytes([130, 0, 0, 0]) + pack(">HH", 0x8123, 0) + G6 + bytes([2, 125, 0, 1]) + LL), "icmpv6")
+PACKETS["mld-v2-report"] = (mld(ALL, pack(">BBHHH", 143, 0, 0, 0, 2) + bytes([4, 0, 0, 0]) + G6 + bytes([6, 0, 0, 1]) + G6 + LL), "icmpv6")
+
+
+def check_packets():
+    bad = 0
+    for n, (packet, want) in PACKETS.items():
+        with tempfile.TemporaryDirectory() as d:
+            text, pcap = os.path.join(d, "t"), os.path.join(d, "p")
+            with open(text, "w") as f:
+                for i in range(0, len(packet), 16):
+                    f.write("%06x %s\n" % (i, packet[i:i + 16].hex(" ")))
+            subprocess.run(["text2pcap", "-q", "-l", "101", text, pcap], check=True, capture_output=True)
+            sums = [x for o in ("ip", "udp") for x in ("-o", o + ".check_checksum:TRUE")]
+            got = subprocess.run(["tshark", "-n", "-r", pcap, "-V", *sums], capture_output=True, text=True).stdout
+            ok = "Protocols in frame: " in got and want in got.split("Protocols in frame: ")[1].split("]")[0].split(":") \
+                and "alformed" not in got and "incorrect" not in got and "[Checksum Status: Bad]" not in got
+            bad += not ok
+            print("ok  " if ok else "BAD ", n, len(packet))
+            if len(sys.argv) > 2 and sys.argv[2] in n:
+                print(got)
+    return bad
 
 
 def main():
+    for n, (packet, _) in PACKETS.items():
+        os.makedirs(os.path.join(HERE, "packet"), exist_ok=True)
+        with open(os.path.join(HERE, "packet", n + ".bin"), "wb") as f:
+            f.write(packet)
     os.makedirs(OUT, exist_ok=True)
     for n, (payload, *_) in SAMPLES.items():
         with open(os.path.join(OUT, n + ".bin"), "wb") as f:
             f.write(payload)
     if sys.argv[1:2] == ["check"]:
-        bad = 0
+        bad = check_packets()
         for n, (payload, port, want, options) in SAMPLES.items():
             with tempfile.TemporaryDirectory() as d:
                 text, pcap = os.path.join(d, "t"), os.path.join(d, "p")
                 with open(text, "w") as f:
                     for i in range(0, len(payload), 16):
                         f.write("%06x %s\n" % (i, payload[i:i + 16].hex(" ")))
-                subprocess.run(["text2pcap", "-q", "-u", "40000,%d" % port, text, pcap], check=True, capture_output=True)
+                subprocess.run(["text2pcap", "-q", "-4", "10.0.0.1,224.0.0.2", "-u", "%d,%d" % (port if n[:4] in ("hsrp", "glbp") else 40000, port), text, pcap], check=True, capture_output=True)
                 got = subprocess.run(["tshark", "-n", "-r", pcap, "-T", "fields", "-e", "frame.protocols", "-e", "_ws.malformed", *options],
                                      capture_output=True, text=True).stdout.strip()
                 ok = want in got.split("\t")[0].split(":") and "alformed" not in got

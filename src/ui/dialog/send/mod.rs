@@ -157,6 +157,8 @@ pub struct SendDialog {
     options: IfaceOptions,
     reading: Reading,
     defaults: SendDefaults,
+    /// The interface was settled: by the row, because there is no other, or by the user.
+    settled: bool,
 }
 
 impl SendDialog {
@@ -171,10 +173,12 @@ impl SendDialog {
             options: IfaceOptions::default(),
             reading: Reading::default(),
             defaults: defaults.clone(),
+            settled: false,
         };
         dialog.refresh(ctx);
         if let Some(place) = row.and_then(|g| dialog.options.place(&g.membership.iface)) {
             dialog.form.choose(Item::On, place);
+            dialog.settled = true;
         }
         if !to.is_empty() {
             dialog.form.set_focus(Item::Kind);
@@ -208,7 +212,8 @@ impl SendDialog {
         let wait = if kind == KIND_PING { "2s" } else { "not awaited" };
         wait.clone_into(&mut self.form.field_mut(Item::Wait).placeholder);
 
-        self.reading = reading(&self.form, ctx.model.ifaces(), &self.options);
+        let only = ctx.model.ifaces().iter().filter(|i| i.iface.candidate().is_ok()).count() < 2;
+        self.reading = reading(&self.form, ctx.model.ifaces(), &self.options, self.settled || only);
         if let Some(place) = self.reading.named.as_deref().and_then(|name| self.options.place(name)) {
             self.form.choose(Item::On, place);
         }
@@ -223,13 +228,18 @@ impl SendDialog {
     fn did(&mut self, did: Did<Item>, ctx: &Ctx<'_>) -> Outcome {
         match did {
             Did::Submit => return self.submit(ctx),
-            Did::Changed(_) => self.refresh(ctx),
+            Did::Changed(item) => {
+                self.settled |= item == Item::On;
+                self.refresh(ctx);
+            }
             Did::Moved | Did::Nothing => {}
         }
         Outcome::Consumed
     }
 
     fn submit(&mut self, ctx: &Ctx<'_>) -> Outcome {
+        // Enter on the interfaces takes the one shown there.
+        self.settled |= self.form.focus() == Item::On;
         self.refresh(ctx);
         let Some(job) = self.reading.job.take() else {
             self.form.first_trouble();
@@ -292,7 +302,14 @@ impl Layer for SendDialog {
                 let warnings = self.reading.warnings.iter().flat_map(|w| wrap(&format!("! {w}"), columns));
                 lines.extend(warnings.map(|l| (l, theme.silent)));
             }
-            None => lines.push(("Nothing can be sent yet.".to_owned(), theme.dim)),
+            None => {
+                let wrong = self.form.fields().find(|f| !f.hidden && f.trouble.is_some());
+                let (label, message) = wrong
+                    .and_then(|f| Some((f.label, f.trouble.as_ref()?.message.as_str())))
+                    .unwrap_or_default();
+                let text = format!("Nothing to send yet. {label}: {message}");
+                lines.extend(wrap(&text, columns).into_iter().map(|l| (l, theme.dim)));
+            }
         }
         let rows = bottom.height.saturating_sub(1);
         for (y, (line, style)) in (1..rows).zip(lines) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::target::target;
+use super::target::{may_go_on, target};
 use super::{Item, KIND_FILE, KIND_HEX, KIND_PING, KIND_PROBE, KIND_TEXT, PLAN_LADDER, PLAN_SOAK};
 use crate::base::dscp;
 use crate::base::group::Endpoint;
@@ -79,13 +79,14 @@ impl Fields<'_> {
     }
 }
 
-/// Reads the form.
-pub fn reading(form: &Form<Item>, ifaces: &[IfaceState], options: &IfaceOptions) -> Reading {
+/// Reads the form. `settled` says that the interface shown as chosen was meant; otherwise the target
+/// must name one.
+pub fn reading(form: &Form<Item>, ifaces: &[IfaceState], options: &IfaceOptions, settled: bool) -> Reading {
     let mut f = Fields { form, troubles: Vec::new() };
-    let target =
-        f.take(Item::To, |text| read(text, target, &["1", ":1", ".1:1", ".1.1:1", ".1.1.1:1", ":]:1"]));
-    let named = target.as_ref().and_then(|t| t.iface.clone());
-    let iface = iface(&mut f, named.as_deref(), options);
+    let target = f
+        .take(Item::To, |text| target(text).map_err(|e| Trouble { unfinished: may_go_on(text), ..e.into() }));
+    let named = target.as_ref().and_then(|t| t.iface.as_deref()).map(|name| by_index(name, ifaces));
+    let iface = iface(&mut f, named.as_deref(), options, settled);
     let (payload, file, length) = payload(&mut f);
     let least = if form.chosen(Item::Kind) <= KIND_PING { probe::HEADER as u64 } else { 0 };
     let size = f.maybe(Item::Size, |text| read(text, |t| read_size(t, least), &["1", "65507"]));
@@ -132,28 +133,39 @@ pub fn reading(form: &Form<Item>, ifaces: &[IfaceState], options: &IfaceOptions)
 /// Endings by which a DSCP begun may become one.
 const DSCP_ENDINGS: [&str; 12] = ["1", "11", "F11", "F", "0", "S0", "A", "E", "f", "s0", "a", "e"];
 
-fn iface(f: &mut Fields<'_>, named: Option<&str>, options: &IfaceOptions) -> Option<Arc<str>> {
-    if let Some(name) = named
-        && options.place(name).is_none()
-    {
-        let text = f.form.text(Item::To);
-        let at = text.find(name).unwrap_or(0);
-        let known: Vec<&str> = (0..).map_while(|i| options.name(i)).map(|n| &**n).take(8).collect();
-        let trouble = Trouble {
-            span: at..at + name.len(),
-            message: format!("there is no interface {name} ({} exist)", known.join(", ")),
-            help: None,
-            unfinished: known.iter().any(|k| k.starts_with(name)),
+/// The name of an interface that may be written as its number (RFC 4007 section 11.2).
+fn by_index(name: &str, ifaces: &[IfaceState]) -> String {
+    let index = name.parse::<u32>().ok();
+    let by_name = ifaces.iter().find(|i| &*i.iface.name == name);
+    let found = by_name.or_else(|| ifaces.iter().find(|i| Some(i.iface.index) == index));
+    found.map_or(name, |i| &i.iface.name).to_owned()
+}
+
+fn iface(f: &mut Fields<'_>, named: Option<&str>, options: &IfaceOptions, settled: bool) -> Option<Arc<str>> {
+    let Some(name) = named else {
+        let chosen = options.name(f.form.chosen(Item::On)).cloned();
+        let message = match &chosen {
+            None => "no interface is known to send by",
+            Some(_) if settled => return chosen,
+            Some(_) => "several are up: choose one with the arrows, Enter takes it",
         };
-        f.troubles.push((Item::To, trouble));
+        f.troubles.push((Item::On, Trouble::missing(message)));
         return None;
+    };
+    if let Some(place) = options.place(name) {
+        return options.name(place).cloned();
     }
-    let place = named.and_then(|n| options.place(n)).unwrap_or(f.form.chosen(Item::On));
-    let chosen = options.name(place).cloned();
-    if chosen.is_none() {
-        f.troubles.push((Item::On, Trouble::missing("no interface is known to send by")));
-    }
-    chosen
+    let text = f.form.text(Item::To);
+    let at = text.find(name).unwrap_or(0);
+    let known: Vec<&str> = (0..).map_while(|i| options.name(i)).map(|n| &**n).take(8).collect();
+    let trouble = Trouble {
+        span: at..at + name.len(),
+        message: format!("there is no interface {name} ({} exist)", known.join(", ")),
+        help: None,
+        unfinished: known.iter().any(|k| k.starts_with(name)),
+    };
+    f.troubles.push((Item::To, trouble));
+    None
 }
 
 /// The payload, the file it comes from, and its length in bytes where that is known.
@@ -461,7 +473,7 @@ fn warnings(job: &SendJob, known: Option<&IfaceState>, length: Option<u64>) -> V
         let least = match n {
             Size::Fixed(n) | Size::Random(n, _) => u64::from(n),
         };
-        if least < length && length > probe::HEADER as u64 {
+        if least < length {
             out.push(format!("the size cuts what is sent from {length} to {least} bytes"));
         }
     }

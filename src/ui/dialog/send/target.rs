@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::base::group::Endpoint;
 use crate::base::registry::Registry;
+use crate::base::resolve::{Check, Context, check, unknown_word};
 use crate::base::spec::{IfaceChoice, Spec};
 use crate::base::text::TextError;
 
@@ -62,7 +63,7 @@ pub fn target(text: &str) -> Result<Target, TextError> {
             let joinable: Vec<_> = rows.into_iter().filter(|row| row.is_joinable()).collect();
             let row = match joinable.iter().find(|row| row.address.is_ipv4()).or(joinable.first()) {
                 Some(row) => row,
-                None => return Err(unknown(text, &name.name, registry)),
+                None => return Err(unknown(text, &name.name)),
             };
             let ports: Vec<u16> = row.each_port().collect();
             Endpoint { ip: row.address, port: port(row.address, None, &ports).map_err(whole)? }
@@ -84,9 +85,18 @@ fn port(group: IpAddr, written: Option<u16>, usual: &[u16]) -> Result<u16, Strin
     }
 }
 
-fn unknown(text: &str, name: &str, registry: &Registry) -> TextError {
-    let near = registry.nearest(name);
+/// The error for a name that the registry does not have.
+fn unknown(text: &str, name: &str) -> TextError {
+    let context = Context { registry: Registry::builtin(), ifaces: &[], commands: &[] };
     let at = text.find(name).unwrap_or(0);
-    let e = TextError::new(text, at..at + name.len(), "neither an address nor a name of the registry");
-    if near.is_empty() { e } else { e.help(format!("near it: {}", near.join(", "))) }
+    TextError { span: at..at + name.len(), text: text.to_owned(), ..unknown_word(name, &context) }
+}
+
+/// Whether a text that is no target yet may become one by going on.
+pub fn may_go_on(text: &str) -> bool {
+    let context = Context { registry: Registry::builtin(), ifaces: &[], commands: &[] };
+    // A unicast address is none of a group spec's business.
+    let endings = ["1", ":1", ".1:1", ".0.1:1", ".0.0.1:1", "]:1", ":1]:1", "::1]:1"];
+    matches!(check(text, &context), Check::Incomplete(_))
+        || endings.iter().any(|ending| target(&format!("{text}{ending}")).is_ok())
 }

@@ -169,6 +169,10 @@ fn the_guard_holds_what_is_faster_and_can_be_raised() {
     assert_eq!(d.reading.guard, "guard 10 000 pkt/s, this sends 1000 pkt/s");
     write(&mut d, &host, Item::Size, "1473");
     assert_eq!(d.reading.warnings, ["longer than the MTU of eth0 (1500): it travels in fragments"]);
+    d.form.set_focus(Item::Kind);
+    press(&mut d, &host, "h<tab>de ad be ef");
+    write(&mut d, &host, Item::Size, "2");
+    assert!(d.reading.warnings.contains(&"the size cuts what is sent from 4 to 2 bytes".to_owned()));
 }
 
 #[test]
@@ -202,9 +206,9 @@ fn what_is_only_begun_is_no_error_until_the_field_is_left() {
     let host = Host::new();
     let mut d = dialog(&host);
     write(&mut d, &host, Item::For, "30");
-    assert!(!screen(&mut d, &host, 80, 24).contains("unit is missing"));
+    assert!(!screen(&mut d, &host, 80, 24).contains("^"));
     press(&mut d, &host, "<tab>");
-    assert!(screen(&mut d, &host, 80, 24).contains("30 of what? a unit is missing"));
+    assert!(screen(&mut d, &host, 80, 24).contains("^^ 30 of what? a unit is missing"));
     write(&mut d, &host, Item::For, "30s");
     assert!(!screen(&mut d, &host, 80, 24).contains("unit is missing"));
     assert!(d.reading.job.is_some());
@@ -233,11 +237,42 @@ fn the_last_values_come_back_and_the_target_follows_the_selection() {
     host.selected = None;
     let mut d = SendDialog::new(&host.ctx(), &defaults);
     assert_eq!(d.form.focus(), Item::To);
-    press(&mut d, &host, "239.9.9.9:9");
+    press(&mut d, &host, "239.9.9.9:9%eth0");
     let job = sent(press(&mut d, &host, "<enter>"));
     assert_eq!(job.payload, Payload::Bytes(b"hallo"[..].into()));
     assert_eq!(job.to.to_string(), "239.9.9.9:9");
     assert!(matches!(job.plan, Plan::Steady { count: Some(7), .. }));
+}
+
+#[test]
+fn without_a_row_one_of_several_interfaces_must_be_chosen() {
+    let mut host = Host::new();
+    host.selected = None;
+    let mut d = dialog(&host);
+    press(&mut d, &host, "239.9.9.9:9");
+    assert_eq!(press(&mut d, &host, "<enter>"), Outcome::Consumed);
+    assert_eq!(d.form.focus(), Item::On);
+    assert!(screen(&mut d, &host, 80, 24).contains("several are up: choose one"));
+    assert_eq!(&*sent(press(&mut d, &host, "<right><enter>")).iface, "eth1");
+    // The one shown is taken by a second Enter; a target that names one needs no choice.
+    let mut d = dialog(&host);
+    assert_eq!(&*sent(press(&mut d, &host, "239.9.9.9:9<enter><enter>")).iface, "eth0");
+    let mut d = dialog(&host);
+    assert_eq!(&*sent(press(&mut d, &host, "[ff02::9%3]:9<enter>")).iface, "eth1");
+    // With one candidate there is nothing to choose.
+    let one = host.model.ifaces().iter().map(|i| i.iface.clone()).filter(|i| &*i.name != "eth0");
+    host.set_ifaces(one.collect());
+    let mut d = dialog(&host);
+    assert_eq!(&*sent(press(&mut d, &host, "239.9.9.9:9<enter>")).iface, "eth1");
+}
+
+#[test]
+fn each_hint_fits_its_line() {
+    let host = Host::new();
+    for field in dialog(&host).form.fields() {
+        let width = unicode_width::UnicodeWidthStr::width(field.hint);
+        assert!((1..=usize::from(WIDTH)).contains(&width), "{:?}: {}", field.key, field.hint);
+    }
 }
 
 #[test]

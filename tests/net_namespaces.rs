@@ -1,5 +1,6 @@
-//! Several listeners on one port, where the sender is on another host: each gets its own, and a
-//! watched application loses nothing to us. On the loopback interface this cannot be seen: what is
+//! Sockets and interfaces where the sender is on another host: several listeners on one port, each with
+//! its own traffic, so that a watched application loses nothing to us; a carrier that is lost and comes
+//! back; an interface that is made anew. On the loopback interface none of this can be seen: what is
 //! looped back takes another way through the kernel than what arrives.
 //!
 //! Needs root for two network namespaces; skipped with the reason otherwise, which is a failure if
@@ -17,7 +18,7 @@ use mcscope::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use mcscope::base::iface::Iface;
 use mcscope::net::iface;
 use mcscope::net::send::{SendOptions, SendSocket};
-use mcscope::net::socket::{GroupSocket, SocketOptions};
+use mcscope::net::socket::{Drained, GroupSocket, SocketOptions};
 use mcscope::net::wake::Waker;
 use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
@@ -38,27 +39,28 @@ impl Hosts {
         let name = |host| format!("mcshare{}{test}{host}", std::process::id());
         let hosts = Hosts { listener: name('a'), sender: name('b') };
         let (a, b) = (&hosts.listener, &hosts.sender);
-        let script = format!(
-            "ip netns add {a}; ip netns add {b}; n=0; for p in v w; do n=$((n+1))
-             ip -n {a} link add ${{p}}a type veth peer name ${{p}}b netns {b}
-             ip -n {a} link set ${{p}}a up; ip -n {b} link set ${{p}}b up
-             ip -n {a} addr add 10.$n.0.1/24 dev ${{p}}a; ip -n {b} addr add 10.$n.0.2/24 dev ${{p}}b
-             ip -n {a} addr add fd0$n::1/64 dev ${{p}}a nodad; ip -n {b} addr add fd0$n::2/64 dev ${{p}}b nodad
-             done; ip -n {b} addr add 10.1.0.3/24 dev vb"
-        );
-        let made = Command::new("sh").args(["-ec", &script]).output();
-        let reason = match made {
-            Ok(out) if out.status.success() => {
-                hosts.wait_for_addresses();
-                return Some(hosts);
-            }
-            Ok(out) => String::from_utf8_lossy(&out.stderr).into_owned(),
-            Err(e) => e.to_string(),
-        };
+        let made = sh(&format!("ip netns add {a}; ip netns add {b}"))
+            .and_then(|()| hosts.link("v", 1))
+            .and_then(|()| hosts.link("w", 2))
+            .and_then(|()| sh(&format!("ip -n {b} addr add 10.1.0.3/24 dev vb")));
+        let Err(reason) = made else { return Some(hosts) };
         let required = std::env::var_os("MCSCOPE_REQUIRE_NETNS").is_some_and(|v| v == "1");
         assert!(!required, "no network namespaces: {reason}");
         eprintln!("skipped: no network namespaces: {reason}");
         None
+    }
+
+    /// Makes one of the links, and waits until it can be used.
+    fn link(&self, p: &str, n: u8) -> Result<(), String> {
+        let (a, b) = (&self.listener, &self.sender);
+        sh(&format!(
+            "ip -n {a} link add {p}a type veth peer name {p}b netns {b}
+             ip -n {a} link set {p}a up; ip -n {b} link set {p}b up
+             ip -n {a} addr add 10.{n}.0.1/24 dev {p}a; ip -n {b} addr add 10.{n}.0.2/24 dev {p}b
+             ip -n {a} addr add fd0{n}::1/64 dev {p}a nodad; ip -n {b} addr add fd0{n}::2/64 dev {p}b nodad"
+        ))?;
+        self.wait_for_addresses();
+        Ok(())
     }
 
     /// IPv6 addresses come with the carrier, the link-local one by itself.
@@ -72,7 +74,7 @@ impl Hosts {
                     let ready = |i: &&Iface| {
                         i.carrier == Some(true) && i.addrs.iter().filter(|a| a.ip.is_ipv6()).count() >= 2
                     };
-                    if all.iter().filter(|i| i.index > 1).filter(ready).count() == 2 {
+                    if all.iter().filter(|i| i.name.starts_with(['v', 'w'])).all(|i| ready(&i)) {
                         return;
                     }
                     watch.wait(&waker, Some(Duration::from_millis(20))).unwrap();
@@ -116,6 +118,14 @@ fn within<T: Send>(host: &str, f: impl FnOnce() -> T + Send) -> T {
         });
         thread.join().unwrap()
     })
+}
+
+fn sh(script: &str) -> Result<(), String> {
+    match Command::new("sh").args(["-ec", script]).output() {
+        Ok(out) if out.status.success() => Ok(()),
+        Ok(out) => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 fn index(name: &str) -> u32 {
@@ -202,4 +212,52 @@ fn application(group: Ipv4Addr, port: u16, name: &str, reuse_address: bool) -> U
     socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index(name))).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     socket.into()
+}
+
+#[test]
+fn a_carrier_lost_and_back_is_told_and_the_membership_can_be_joined_again() {
+    let Some(hosts) = Hosts::new("flap") else { return };
+    let to = Endpoint::new("239.1.2.5".parse().unwrap(), 5004);
+    let (mut watch, mut socket, va) =
+        hosts.listen(|| (iface::Watch::open().unwrap(), open(to.ip, "va", SourceFilter::Any), index("va")));
+    sh(&format!("ip -n {0} link set vb down; ip -n {0} link set vb up", hosts.sender)).unwrap();
+    let waker = Waker::new().unwrap();
+    let told = (0..1000).any(|_| {
+        let change = watch.wait(&waker, Some(Duration::from_secs(10))).unwrap();
+        assert!(change.changed, "nothing was told within ten seconds");
+        change.lost_carrier.contains(&va)
+    });
+    assert!(told);
+    assert_eq!(socket.rejoin(va).unwrap(), Drained::default());
+    // The sender's link may take a second until it sends again.
+    let arrives = (0..100).any(|_| {
+        hosts.send("vb", None, to);
+        socket.wait(&waker, Some(Duration::from_millis(100))).unwrap().socket
+    });
+    assert!(arrives);
+}
+
+#[test]
+fn an_interface_made_anew_is_moved_to_and_what_was_queued_is_counted() {
+    for group in ["239.1.2.6", "232.1.2.6", "ff02::78", "ff05::78"] {
+        let Some(hosts) = Hosts::new("anew") else { return };
+        let to = Endpoint::new(group.parse().unwrap(), 5004);
+        let filter = if group == "232.1.2.6" {
+            SourceFilter::Include(vec!["10.1.0.2".parse().unwrap()])
+        } else {
+            SourceFilter::Any
+        };
+        let mut socket = hosts.listen(|| open(to.ip, "va", filter.clone()));
+        hosts.send("vb", None, to);
+        sh(&format!("ip -n {} link del va", hosts.listener)).unwrap();
+        hosts.link("v", 1).unwrap();
+        let old = socket.ifindex();
+        // New sockets are made in the namespace of the thread.
+        let drained = hosts.listen(|| socket.rejoin(index("va"))).unwrap();
+        assert_ne!(socket.ifindex(), old, "the interface has a new index");
+        assert_eq!(drained, Drained { packets: BURST as u64, bytes: 2 * BURST as u64 }, "{group}");
+        hosts.send("vb", None, to);
+        assert_eq!(take(&mut socket, "vb"), BURST, "{group}");
+        assert_eq!(socket.drops(), Some(0));
+    }
 }

@@ -1,0 +1,366 @@
+//! The dashboard's loop: the model's only owner takes what the engine received, what the keyboard
+//! says and what the clock says, and draws.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::select;
+use crossterm::event::Event;
+
+use crate::base::group::MembershipId;
+use crate::base::iface::Iface;
+use crate::base::registry::Registry;
+use crate::base::resolve;
+use crate::base::time::Now;
+use crate::cli::session::Session;
+use crate::cli::signals::{self, Signal};
+use crate::cli::{
+    CliError, Common, Exit, interfaces, local_offset, loopback, resolve_groups, settings, start,
+};
+use crate::config::Places;
+use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob};
+use crate::engine::demo::{self, Demo};
+use crate::model::event::EventKind;
+use crate::model::group::Origin;
+use crate::model::{Model, Settings};
+use crate::net::{clock, limits};
+use crate::ui::action::Action;
+use crate::ui::dialogs::Standard;
+use crate::ui::layer::Ctx;
+use crate::ui::screen::{self, Screen};
+use crate::ui::terminal::{self, Terminal};
+use crate::ui::theme::Theme;
+
+/// What changed by itself is drawn this often.
+const FRAME: Duration = Duration::from_millis(100);
+/// What a key changed is drawn at once, but not more often than this.
+const QUICK: Duration = Duration::from_millis(16);
+/// While datagrams come, the next look at them is this much later.
+const NAP: Duration = Duration::from_millis(2);
+
+/// Runs the dashboard until it is quit.
+///
+/// # Errors
+/// Wrong groups, no terminal, no thread.
+pub fn run(
+    groups: Vec<String>,
+    demo: bool,
+    theme: Option<String>,
+    common: &Common,
+) -> Result<Exit, CliError> {
+    let (config, places) = settings(common)?;
+    let theme = match theme.or(config.theme.clone()) {
+        Some(name) => Theme::named(&name).ok_or_else(|| {
+            CliError::usage(format!("there is no theme \"{name}\": dark, light and mono exist"))
+        })?,
+        // https://no-color.org: present and not empty.
+        None if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) => Theme::mono(),
+        None => Theme::dark(),
+    };
+    let ifaces = interfaces()?;
+    let mut kept = config.groups.clone();
+    kept.extend(places.as_ref().map(Places::kept).unwrap_or_default());
+    let rows = first_rows(&groups, &kept, demo, &ifaces)?;
+    let senders = match demo {
+        true => {
+            let lo = loopback(&ifaces)?;
+            let senders = Demo::start(&lo.name, lo.index, std::process::id());
+            Some(senders.map_err(|e| CliError::could_not(e.to_string()))?)
+        }
+        false => None,
+    };
+    let mut session = start(&ifaces, common, &config, Settings::default())?;
+    for (m, origin, label) in rows {
+        session.join(m, origin, label);
+    }
+    let no_terminal = |e: std::io::Error| CliError::could_not(format!("cannot use the terminal: {e}"));
+    let terminal = Terminal::enter().map_err(no_terminal)?;
+    let mut recent = groups;
+    for spec in places.as_ref().map(Places::recent).unwrap_or_default() {
+        if !recent.contains(&spec) {
+            recent.push(spec);
+        }
+    }
+    let mut dash = Dashboard {
+        session,
+        screen: Screen::new(screen::Settings { dialogs: Box::new(Standard::default()) }),
+        terminal,
+        theme,
+        places: places.filter(|_| !demo),
+        recent,
+        host: limits::hostname().unwrap_or_else(|| "this host".to_owned()),
+        resolve: !common.no_resolve && config.resolve.unwrap_or(true),
+        frozen: None,
+        utc_offset_s: 0,
+        exit: None,
+    };
+    let outcome = dash.run();
+    dash.terminal.leave();
+    // The senders before the listeners: nothing is sent that nobody would count.
+    drop(senders);
+    dash.session.stop(|_, _| {}, |_, _| {});
+    if let (Some(places), false) = (&dash.places, dash.recent.is_empty())
+        && let Err(e) = places.remember(&dash.recent)
+    {
+        eprintln!("mcscope: {e}");
+    }
+    outcome.map_err(no_terminal)?;
+    Ok(dash.exit.unwrap_or(Exit::Done))
+}
+
+type FirstRow = (crate::base::group::Membership, Origin, Option<&'static str>);
+
+/// What is joined at the start: the demo's groups, those named and kept, or what announces itself on
+/// a LAN.
+fn first_rows(
+    groups: &[String],
+    kept: &[String],
+    demo: bool,
+    ifaces: &[Iface],
+) -> Result<Vec<FirstRow>, CliError> {
+    if demo {
+        let lo = loopback(ifaces)?;
+        let all = demo::memberships(&lo.name, std::process::id());
+        return Ok(all.into_iter().map(|(m, label)| (m, Origin::User, Some(label))).collect());
+    }
+    let wanted: Vec<String> = kept.iter().chain(groups).cloned().collect();
+    if wanted.is_empty() {
+        let all = resolve::defaults(Registry::builtin(), ifaces);
+        return Ok(all.into_iter().map(|m| (m, Origin::Default, None)).collect());
+    }
+    Ok(resolve_groups(&wanted, ifaces)?.into_iter().map(|m| (m, Origin::User, None)).collect())
+}
+
+struct Dashboard {
+    session: Session,
+    screen: Screen,
+    terminal: Terminal,
+    theme: Theme,
+    places: Option<Places>,
+    recent: Vec<String>,
+    host: String,
+    resolve: bool,
+    /// The model as it was when the screen was paused.
+    frozen: Option<Box<Model>>,
+    utc_offset_s: i32,
+    exit: Option<Exit>,
+}
+
+impl Dashboard {
+    fn run(&mut self) -> std::io::Result<()> {
+        let signals = signals::listen(true);
+        let (tell, input) = crossbeam_channel::bounded::<Option<Event>>(256);
+        let stop = Arc::new(AtomicBool::new(false));
+        self.advance();
+        self.draw()?;
+        terminal::read_input(stop.clone(), move |event| tell.send(event).is_ok())?;
+        let mut drawn = Instant::now();
+        let mut key_waits = false;
+        while self.exit.is_none() {
+            let busy = self.session.pump(|_, _| {}, |_, _| {});
+            let now = Instant::now();
+            let due = drawn + if key_waits { QUICK } else { FRAME };
+            if now >= due {
+                self.advance();
+                for text in std::mem::take(&mut self.session.ended) {
+                    self.screen.say(text);
+                }
+                if self.draw()? {
+                    key_waits = false;
+                }
+                drawn = now;
+            }
+            if self.terminal.is_closed() {
+                self.exit = Some(Exit::Done);
+                break;
+            }
+            let wait = due.saturating_duration_since(now);
+            let mut event = None;
+            if busy {
+                select! {
+                    recv(input) -> e => event = Some(e.unwrap_or(None)),
+                    recv(signals) -> s => if let Ok(s) = s { self.signal(s)? },
+                    default(NAP.min(wait)) => {}
+                }
+            } else {
+                select! {
+                    recv(input) -> e => event = Some(e.unwrap_or(None)),
+                    recv(signals) -> s => if let Ok(s) = s { self.signal(s)? },
+                    recv(self.session.engine().updates()) -> u => if let Ok(u) = u { self.session.update(u) },
+                    recv(self.session.engine().batches()) -> b => if let Ok(b) = b { self.session.hold(b) },
+                    default(wait) => {}
+                }
+            }
+            match event {
+                Some(Some(e)) => {
+                    self.input(e)?;
+                    // A held key or a paste brings many: all of them belong to the next frame.
+                    while let Ok(Some(e)) = input.try_recv() {
+                        self.input(e)?;
+                    }
+                    key_waits = true;
+                }
+                Some(None) => self.exit = Some(Exit::Done),
+                None => {}
+            }
+        }
+        stop.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn advance(&mut self) {
+        let now = clock::now();
+        self.session.model.advance(now);
+        // Twice a year it changes; a look in the system's table is cheap.
+        self.utc_offset_s = local_offset(now.wall);
+    }
+
+    fn draw(&mut self) -> std::io::Result<bool> {
+        let Dashboard { session, screen, terminal, theme, recent, host, frozen, utc_offset_s, .. } = self;
+        let model = frozen.as_deref().unwrap_or(&session.model);
+        let ctx = Ctx {
+            model,
+            theme,
+            now: session.model.now(),
+            utc_offset_s: *utc_offset_s,
+            names: &session.names,
+            sends: &session.sends,
+            recent,
+            host,
+            selected: screen.selected(),
+        };
+        let drawn = terminal.draw(|frame| screen.draw(frame, &ctx))?;
+        if drawn {
+            for action in self.screen.asks(self.session.model.now()) {
+                self.act(action)?;
+            }
+        }
+        Ok(drawn)
+    }
+
+    fn input(&mut self, event: Event) -> std::io::Result<()> {
+        let actions = {
+            let Dashboard { session, screen, theme, recent, host, frozen, utc_offset_s, .. } = self;
+            let model = frozen.as_deref().unwrap_or(&session.model);
+            let ctx = Ctx {
+                model,
+                theme,
+                now: session.model.now(),
+                utc_offset_s: *utc_offset_s,
+                names: &session.names,
+                sends: &session.sends,
+                recent,
+                host,
+                selected: screen.selected(),
+            };
+            screen.handle(&event, &ctx)
+        };
+        for action in actions {
+            self.act(action)?;
+        }
+        match (self.screen.paused().is_some(), &self.frozen) {
+            (true, None) => self.frozen = Some(Box::new(self.session.model.clone())),
+            (false, Some(_)) => self.frozen = None,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) -> std::io::Result<()> {
+        match action {
+            Action::Join { memberships, typed, keep } => {
+                for m in memberships {
+                    self.session.join(m, Origin::User, None);
+                }
+                self.recent.retain(|r| *r != typed);
+                if keep
+                    && let Some(places) = &self.places
+                    && let Err(e) = places.keep(&typed)
+                {
+                    self.note(format!("not kept for next time: {e}"));
+                }
+                self.recent.insert(0, typed);
+            }
+            Action::Leave(ids) => self.session.leave(&ids),
+            Action::Undo => {
+                if self.session.undo() == 0 {
+                    self.note("nothing was left that could be joined again".to_owned());
+                }
+            }
+            Action::Retry(id) => self.session.retry(id),
+            Action::Reset(which) => self.session.model.reset(which),
+            Action::Send(job) => drop(self.session.send(*job)),
+            Action::SendFile { path, job } => self.send_file(&path, *job),
+            Action::SendTest(id) => self.send_test(id),
+            Action::StopSend(id) => self.session.command(Command::StopSend(id)),
+            Action::Respond(id, mode) => self.session.respond(id, mode),
+            Action::Block(id, ip) => self.session.command(Command::Block(id, ip)),
+            Action::Unblock(id, ip) => self.session.command(Command::Unblock(id, ip)),
+            Action::Resolve(ip) => {
+                if self.resolve {
+                    self.session.command(Command::Resolve(ip));
+                }
+            }
+            Action::Copy(text) => self.terminal.copy(&text)?,
+            Action::Suspend => self.suspend()?,
+            Action::Redraw => self.terminal.clear()?,
+            Action::Quit => self.exit = Some(Exit::Done),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, text: String) {
+        let now: Now = clock::now();
+        self.session.model.note(EventKind::Note, None, text, now);
+    }
+
+    /// Reads the file that a send is to carry.
+    fn send_file(&mut self, path: &std::path::Path, job: SendJob) {
+        match super::send::read(path) {
+            Ok(bytes) => drop(self.session.send(SendJob { payload: Payload::Bytes(bytes.into()), ..job })),
+            Err(e) => {
+                self.note(e.to_string());
+                self.screen.say(e.to_string());
+            }
+        }
+    }
+
+    /// One probe to the row's group, by the row's interface.
+    fn send_test(&mut self, id: MembershipId) {
+        let Some(g) = self.session.model.group(id) else { return };
+        let m = g.membership.clone();
+        let text = format!("mcscope test from {}", self.host);
+        self.session.send(SendJob {
+            to: m.endpoint(),
+            iface: m.iface.clone(),
+            payload: Payload::Probe { ping: false, text: Some(text) },
+            size: None,
+            plan: Plan::Steady { rate_pps: 1.0, burst: 1, count: Some(1), duration: None },
+            ttl: 1,
+            dscp: 0,
+            source_port: None,
+            source_ip: None,
+            loopback: true,
+            impair: Impair::default(),
+            limit_pps: DEFAULT_LIMIT_PPS,
+            await_reply: None,
+        });
+    }
+
+    fn signal(&mut self, signal: Signal) -> std::io::Result<()> {
+        match signal {
+            Signal::End(code) => self.exit = Some(Exit::Signal(code)),
+            Signal::Stop => self.suspend()?,
+            Signal::Continue => self.terminal.clear()?,
+        }
+        Ok(())
+    }
+
+    /// Stops as a job of the shell; goes on from here after `fg`.
+    fn suspend(&mut self) -> std::io::Result<()> {
+        self.terminal.leave();
+        signals::stop_self();
+        self.terminal.come_back()
+    }
+}
