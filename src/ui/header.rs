@@ -12,7 +12,7 @@ use crate::model::{Model, Totals};
 use crate::ui::format::{clip, clock, tally};
 use crate::ui::keys::{self, Situation};
 use crate::ui::layer::Ctx;
-use crate::ui::view::VIEWS;
+use crate::ui::view::{VIEWS, ViewRow};
 use crate::ui::widget::frame::put;
 
 /// Puts styled parts one after the other; returns where the next would stand.
@@ -117,14 +117,19 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
     let mut x = area.x + 1;
     let mut places = Vec::new();
     let start = area.right().saturating_sub(width(&right));
-    // Short of room the other tabs keep their keys only.
-    let full: usize = VIEWS.iter().map(|v| v.title.width() + 4).sum();
-    let short = full as u16 > start.saturating_sub(x);
+    // Short of room some tabs keep their keys only, never the one that is shown.
+    let name = |v: &ViewRow| v.title.width() as u16 + 1;
+    let least = VIEWS.iter().map(|v| 3 + if v.key() == s.view { name(v) } else { 0 }).sum::<u16>();
+    let mut spare = start.saturating_sub(x + least);
     for v in VIEWS {
         let here = v.key() == s.view;
         let style =
             if here { theme.title.patch(theme.accent).add_modifier(Modifier::UNDERLINED) } else { theme.dim };
-        let text = if short && !here { v.key().to_string() } else { format!("{} {}", v.key(), v.title) };
+        let named = here || name(v) <= spare;
+        if named && !here {
+            spare -= name(v);
+        }
+        let text = if named { format!("{} {}", v.key(), v.title) } else { v.key().to_string() };
         places.push((v.key(), Rect::new(x, area.y, text.width() as u16, 1)));
         x = run(buf, x, area.y, start, &[(text, style)]) + 2;
     }

@@ -42,7 +42,7 @@ static COLUMNS: &[Column] = &[
     Column::number("PORT", "port", 5, 0),
     Column::text("IFACE", "interface", 6, 6, 2),
     Column::text("WHAT", "what", 16, 60, 1),
-    Column::number("SRC", "sources", 4, 1),
+    Column::number("SRC", "sources", 3, 1),
     Column::number("PKT/S", "pkt/s", 6, 0),
     Column::number("BIT/S", "bit/s", 6, 1),
     Column::steps("60 s", "last minute", &[20, 30, 60], 3),
@@ -211,7 +211,7 @@ impl Groups {
                 GROUP => (clip_middle(&g.membership.group.to_string(), p.width as usize).into_owned(), plain),
                 PORT => (g.membership.port.to_string(), plain),
                 IFACE => (g.membership.iface.to_string(), plain),
-                WHAT if look.narrow => (join(&g.membership.iface, &what), plain),
+                WHAT if look.narrow && !look.one_iface => (join(&g.membership.iface, &what), plain),
                 WHAT => (if what.is_empty() { ABSENT.to_owned() } else { what.clone() }, plain),
                 // From here on a row without a membership has no figures: it says why instead.
                 _ if matches!(g.state, State::Failed | State::Joining) => {
@@ -305,6 +305,8 @@ impl Groups {
 struct Look<'a> {
     ctx: &'a Ctx<'a>,
     narrow: bool,
+    /// All rows are on one interface: it need not be said in each.
+    one_iface: bool,
     scale: Option<f64>,
 }
 
@@ -330,7 +332,7 @@ fn message(g: &Group, now: Mono) -> String {
             None => visible(error, 400),
         },
         JoinState::Joined(_) => {
-            format!("silent {}", units::duration_short(g.quiet_ns(now).unwrap_or(0) / SECOND_NS * SECOND_NS))
+            format!("silent {}", units::duration(g.quiet_ns(now).unwrap_or(0) / SECOND_NS * SECOND_NS))
         }
     }
 }
@@ -395,6 +397,8 @@ impl Pane for Groups {
         if narrow {
             columns[WHAT].widths = Widths::Range(8, 40);
         }
+        let first = ctx.model.groups().next().map(|g| &g.membership.iface);
+        let one_iface = ctx.model.groups().all(|g| Some(&g.membership.iface) == first);
         let iface = (faces as u16).clamp(5, 15);
         columns[IFACE].widths = Widths::Range(iface, iface);
         let hidden = self.grid.hidden.get();
@@ -454,10 +458,10 @@ impl Pane for Groups {
         let scale = strip::scale(highest);
         self.grid.draw_head(buf, &columns, ctx.theme, |p: &Placed| match p.column {
             STRIP => cut.map(|c| c.heading(scale)),
-            WHAT if narrow => Some("IFACE WHAT".into()),
+            WHAT if narrow && !one_iface => Some("IFACE WHAT".into()),
             _ => None,
         });
-        let look = Look { ctx, narrow, scale };
+        let look = Look { ctx, narrow, one_iface, scale };
         let listed: Vec<(u16, &Group)> = groups().collect();
         for (y, g) in listed {
             self.row(buf, &columns, y, g, &look);

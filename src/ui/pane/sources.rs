@@ -42,7 +42,7 @@ const PAYLOAD: usize = 16;
 
 static COLUMNS: &[Column] = &[
     Column::text("SOURCE", "source", 15, 21, 0),
-    Column::text("HOST", "host name", 11, 20, 4),
+    Column::text("HOST", "host name", 11, 16, 4),
     Column::number("PKT/S", "pkt/s", 6, 0),
     Column::number("BIT/S", "bit/s", 6, 0),
     Column::number("SHARE", "share of the bytes", 7, 5),
@@ -52,7 +52,7 @@ static COLUMNS: &[Column] = &[
     Column::number("GAP p50/p99", "gap: median/99 %", 13, 3),
     Column::number("NET", "NET (lost)", 5, 2),
     Column::number("LAST", "last seen", 6, 1),
-    Column::steps("60 s", "last minute", &[20, 30], 6),
+    Column::steps("60 s", "last minute", &[20], 6),
     Column::number("FIRST", "first seen", 8, 9),
     Column::number("PACKETS", "packets", 7, 7),
     Column::number("BYTES", "bytes", 6, 8),

@@ -37,6 +37,8 @@ const NAMES_A_SECOND: usize = 16;
 const ASKED_MAX: usize = 16_384;
 /// Totals are added up anew this often: they look at every source.
 const TOTALS_NS: u64 = SECOND_NS / 4;
+/// A message gives the footer back after this long.
+const SAID_NS: u64 = 8 * SECOND_NS;
 /// Rows that a turn of the wheel moves.
 const WHEEL: isize = 3;
 
@@ -71,6 +73,8 @@ pub struct Screen {
     layers: Vec<Box<dyn Layer>>,
     typing: Option<Typing>,
     paused: Option<Wall>,
+    /// When the message was first shown.
+    said: Option<Mono>,
     chosen: Rc<Cell<Option<Cmd>>>,
     tabs: Vec<(char, Rect)>,
     area: Rect,
@@ -96,6 +100,7 @@ impl Screen {
             layers: Vec::new(),
             typing: None,
             paused: None,
+            said: None,
             chosen: Rc::default(),
             tabs: Vec::new(),
             area: Rect::default(),
@@ -120,9 +125,10 @@ impl Screen {
         self.shared.group_id()
     }
 
-    /// Shows a line in place of the footer until the next key.
+    /// Shows a line in place of the footer until the next key, but not for long.
     pub fn say(&mut self, text: impl Into<String>) {
         self.shared.message = Some(text.into());
+        self.said = None;
     }
 
     /// What the last frame wants to know: to be asked for after each frame.
@@ -314,6 +320,12 @@ impl Screen {
             return empty(frame.buffer_mut(), area, &lines, ctx.theme.text);
         }
         self.shared.unnamed.clear();
+        match (&self.shared.message, self.said) {
+            (None, _) => self.said = None,
+            (Some(_), None) => self.said = Some(ctx.now.mono),
+            (Some(_), Some(at)) if ctx.now.mono.since(at) > SAID_NS => self.shared.message = None,
+            _ => {}
+        }
         let totals = self.totals(ctx);
         let body = self.body();
         let kind = self.focused();

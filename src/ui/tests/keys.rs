@@ -352,3 +352,18 @@ fn a_hundred_thousand_sources_stay_usable() {
     d.keys("<home><down><down>");
     assert!(marked(&d, "Sources of").contains(":9"));
 }
+
+#[test]
+fn a_message_gives_the_footer_back_by_itself_or_at_the_next_key() {
+    let mut d = desk();
+    d.keys("s");
+    assert!(d.lines()[35].contains("sending a test message to 239.1.1.1:5004 by eth0"));
+    d.world.to(70_000);
+    d.draw();
+    d.expect("sending a test message");
+    d.world.to(74_000);
+    d.draw();
+    assert!(d.lines()[35].contains("J join"), "{}", d.text());
+    d.keys("sj");
+    assert!(d.lines()[35].contains("J join"), "{}", d.text());
+}

@@ -43,7 +43,7 @@ fn a_silent_row_says_how_long_and_what_to_try() {
     w.feed(steady(id, "10.0.0.9:5004", 0, 10_000, 10, |n| rtp(n, 1, 200)), 22_000);
     let d = Desk::new(w, 80, 24);
     // It had traffic: the strip stays, for it shows since when.
-    d.expect("silent 12.0 s");
+    d.expect("silent 12 s");
     d.expect("████████····");
     d.expect("nothing for 12 s");
 }
