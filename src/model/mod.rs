@@ -184,6 +184,15 @@ impl Model {
         self.note_group(EventKind::Joined, id, now, text);
     }
 
+    /// The receive buffer of a membership is another one now.
+    pub fn buffer(&mut self, id: MembershipId, buffer: Buffer) {
+        if let Some(g) = self.group_mut(id)
+            && let JoinState::Joined(b) = &mut g.join
+        {
+            *b = buffer;
+        }
+    }
+
     /// A membership was renewed on an interface that changed; `why` is a short phrase.
     pub fn rejoined(&mut self, id: MembershipId, why: &str, now: Now) {
         let Some(g) = self.group(id) else { return };
@@ -516,8 +525,12 @@ fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
     }
     g.scan_at = now.mono.plus(SECOND_NS / if g.sources.len() > 64 { 1 } else { 4 });
     if lost_here > g.drops_told {
+        let clamped = match &g.join {
+            JoinState::Joined(Buffer { clamped: Some(why), .. }) => format!("; {why}"),
+            _ => String::new(),
+        };
         let text = format!(
-            "{}: {} dropped at the socket buffer, {} counted but not analysed",
+            "{}: {} dropped at the socket buffer, {} counted but not analysed{clamped}",
             g.membership,
             g.drops.socket_drops.map_or_else(|| "–".into(), |n| n.to_string()),
             g.drops.not_analysed

@@ -36,6 +36,7 @@ pub mod sdp;
 pub mod ssdp;
 pub mod text;
 pub mod ts;
+pub mod verdict;
 pub mod wsd;
 pub mod xml;
 

@@ -239,8 +239,18 @@ sample("hazelcast-join", b"\x04\0\0\0\x01\xff\xfe\0\0\0\x03dev\0\0\0\x0b192.168.
 sample("lcm-short", b"LC02" + pack(">I", 77) + b"POSE\0" + bytes(12), 7667, "udp")
 sample("lcm-first", b"LC03" + pack(">IIIHH", 78, 3000, 0, 0, 3) + b"IMAGE\0" + bytes(30), 7667, "udp")
 sample("lcm-later", b"LC03" + pack(">IIIHH", 78, 3000, 1000, 1, 3) + bytes(30), 7667, "udp")
-sample("mavlink-v1", bytes([0xFE, 9, 5, 1, 1, 0]) + bytes.fromhex("000000000203510403") + b"\x12\x34", 14550, "udp")
-sample("mavlink-v2-two", (bytes([0xFD, 3, 0, 0, 6, 1, 1, 30, 0, 0]) + bytes(3) + b"\1\2") * 2, 14550, "udp")
+def mavlink(head, payload, extra):
+    crc = 0xFFFF
+    for c in head[1:] + payload + bytes([extra]):
+        t = (c ^ crc) & 0xFF
+        t = (t ^ t << 4) & 0xFF
+        crc = (crc >> 8 ^ t << 8 ^ t << 3 ^ t >> 4) & 0xFFFF
+    return head + payload + pack("<H", crc)
+
+
+# The extra byte of a message comes from its definition: 50 for HEARTBEAT, 39 for ATTITUDE.
+sample("mavlink-v1", mavlink(bytes([0xFE, 9, 5, 1, 1, 0]), bytes.fromhex("000000000203510403"), 50), 14550, "udp")
+sample("mavlink-v2-two", mavlink(bytes([0xFD, 3, 0, 0, 6, 1, 1, 30, 0, 0]), bytes(3), 39) * 2, 14550, "udp")
 
 # --- Marks ------------------------------------------------------------------------------------
 sample("sood-query", b"SOOD\x02Q" + b"\x10query_service_id" + pack(">H", 8) + b"00720724" + b"\x04_tid" + pack(">H", 2) + b"ab", 9003, "udp")

@@ -1,0 +1,19 @@
+//! IP, UDP, IGMP and MLD on any bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mcscope::wire::{igmp, ip, mld};
+
+fuzz_target!(|b: &[u8]| {
+    let _ = igmp::parse(b).map(|m| m.message.to_string());
+    let _ = mld::parse(b).map(|m| m.to_string());
+    if let Ok(ip) = ip::Ip::parse(b) {
+        assert!(ip.payload.end <= b.len() && ip.payload.len() <= ip.payload_len);
+        let _ = igmp::parse(ip.payload(b));
+        let _ = mld::parse(ip.payload(b));
+    }
+    if let Ok(Some(d)) = ip::datagram(b) {
+        assert!(d.payload.end <= b.len() && d.payload.len() <= d.payload_len);
+        let _ = ip::udp_checksum_holds(b, &d);
+    }
+});
