@@ -11,7 +11,6 @@ use crate::base::time::Mono;
 use crate::base::units::{self, ABSENT};
 use crate::model::group::Group;
 use crate::model::source::{Source, State};
-use crate::model::source_rate;
 use crate::ui::format::{self, clip_middle, clock, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
@@ -78,7 +77,7 @@ impl Default for Sources {
 
 fn key<'a>(s: &'a Source, column: usize, g: &Group, ctx: &Ctx<'a>) -> Key<'a> {
     let now = ctx.model.now().mono;
-    let rate = || g.since.and_then(|since| source_rate(s, now, since.mono));
+    let rate = || g.since.and_then(|since| s.rate.rate(now, since.mono));
     match column {
         SOURCE => Key::endpoint(s.endpoint),
         HOST => match ctx.names.get(&s.endpoint.ip) {
@@ -171,7 +170,7 @@ impl Sources {
         if let Some(left) = self.grid.placed().first().map(|p| p.x) {
             put(buf, left - 2, y, 1, sign, style);
         }
-        let rate = g.since.and_then(|since| source_rate(s, now, since.mono));
+        let rate = g.since.and_then(|since| s.rate.rate(now, since.mono));
         let lost = s.continuity().map(|c| c.lost);
         let changed = |n: u32| if n > 0 { theme.silent } else { plain };
         for p in self.grid.placed() {
