@@ -147,7 +147,7 @@ impl Strip {
         if s < self.from || back >= STRIP_SECONDS {
             return None;
         }
-        if s > self.current || s + STRIP_SECONDS as u64 + 1 <= self.current {
+        if s > self.current || s + (STRIP_SECONDS as u64) < self.current {
             return Some((0, 0));
         }
         let i = (s % (STRIP_SECONDS as u64 + 1)) as usize;

@@ -68,9 +68,14 @@ impl Terminal {
     /// When the terminal refuses.
     pub fn enter() -> io::Result<Terminal> {
         let hook = std::panic::take_hook();
+        let main = std::thread::current().id();
         std::panic::set_hook(Box::new(move |info| {
             restore();
             hook(info);
+            // Nobody is told of the end of another thread, and the screen is gone: end it all.
+            if std::thread::current().id() != main {
+                std::process::exit(101);
+            }
         }));
         take()?;
         let page = Page::default();
