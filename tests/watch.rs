@@ -32,7 +32,7 @@ fn nulls(line: &Value) -> BTreeSet<&str> {
     all.iter().filter(|(_, v)| v.is_null()).map(|(k, _)| k.as_str()).collect()
 }
 
-fn set<'a>(words: &'a str) -> BTreeSet<&'a str> {
+fn set(words: &str) -> BTreeSet<&str> {
     words.split_whitespace().collect()
 }
 

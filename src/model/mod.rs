@@ -173,13 +173,21 @@ impl Model {
         self.order.push(id);
     }
 
-    /// A membership stands, for the first time or after a failure.
+    /// A membership stands, for the first time or after a failure. Each is told as joined once: what
+    /// stood before is joined again, and why is told by [`Model::rejoined`] unless it was asked for.
     pub fn joined(&mut self, id: MembershipId, buffer: Buffer, now: Now) {
         let at = Stamp { mono: now.mono, wall: now.wall };
         let Some(g) = self.group_mut(id) else { return };
+        let (stood_before, asked) = (g.since.is_some(), g.join == JoinState::Joining);
         g.stood(buffer, at);
-        let text = format!("joined {}", g.membership);
-        self.note_group(EventKind::Joined, id, now, text);
+        let membership = g.membership.clone();
+        match (stood_before, asked) {
+            (false, _) => self.note_group(EventKind::Joined, id, now, format!("joined {membership}")),
+            (true, true) => {
+                self.note_group(EventKind::Rejoined, id, now, format!("joined {membership} again"));
+            }
+            (true, false) => {}
+        }
     }
 
     /// The receive buffer of a membership is another one now.
@@ -377,9 +385,12 @@ impl Model {
     }
 
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
-    /// the last figures are final.
+    /// the last figures, states and events are final.
     pub fn finish(&mut self) {
-        for g in self.groups.iter_mut().flatten() {
+        let Model { groups, events, now, .. } = self;
+        for g in groups.iter_mut().flatten() {
+            g.scan_at = now.mono;
+            telling::settle_group(events, g, *now);
             for s in g.sources.iter_mut() {
                 s.finish();
             }
