@@ -50,7 +50,7 @@ pub struct Sent {
 
 impl Sent {
     /// How many of them went to the group with this number, from 0.
-    pub fn to_group(&self, group: u32, groups: u32) -> u64 {
+    pub fn to_group(self, group: u32, groups: u32) -> u64 {
         (self.packets + u64::from(groups - 1 - group)) / u64::from(groups)
     }
 }
