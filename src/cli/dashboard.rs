@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::ui::screen::Event;
 use crossbeam_channel::select;
-use crossterm::event::Event;
 
 use crate::base::group::MembershipId;
 use crate::base::iface::Iface;

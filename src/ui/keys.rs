@@ -101,8 +101,6 @@ pub struct Situation {
     pub source: bool,
     /// Whether a list stands still while new rows arrive above it.
     pub frozen: bool,
-    /// Whether something is zoomed, narrowed or filtered, so that there is a way back.
-    pub back: bool,
 }
 
 /// A row of the table.

@@ -3,6 +3,10 @@
 //! Every parser here reads bytes that a stranger sent. The contract of each file: no panic, no
 //! recursion or loop without a named bound, no allocation beyond what the preview or the fields
 //! need, every access bounds-checked. [`read`] holds the tools that make this the easy way.
+//!
+//! One datagram is judged by [`recognise`], a stream by [`verdict::Verdict`]. Whoever follows the
+//! numbers of [`Protocol::sequence`] keeps a state for each [`SeqSample::stream`] of a source, and
+//! reads the notes in [`ts`], where four bits leave no room for a reorder window.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -28,6 +32,7 @@ pub mod psi;
 pub mod ptp;
 pub mod read;
 pub mod router;
+pub mod routing;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtps;

@@ -30,17 +30,20 @@ const MAC: usize = 10;
 
 static COLUMNS: &[Column] = &[
     Column::text("IFACE", "interface", 8, 15, 0),
-    Column::text("KIND", "kind", 8, 16, 4),
+    Column::text("KIND", "kind", 8, 16, 6),
     Column::text("STATE", "state", 10, 10, 0),
-    Column::text("JOINS", "why joins pass it over", 14, 32, 1),
+    Column::text("CANDIDATE", "whether joins take it", 22, 32, 1),
     Column::text("ADDRESSES", "addresses", 18, 90, 0),
-    Column::number("MTU", "MTU in bytes", 5, 3),
-    Column::number("GROUPS", "groups joined on it", 6, 2),
-    Column::number("PKT/S", "pkt/s", 6, 3),
+    Column::number("MTU", "MTU in bytes", 5, 2),
+    Column::number("GROUPS", "groups joined on it", 6, 3),
+    Column::number("PKT/S", "pkt/s", 6, 4),
     Column::number("BIT/S", "bit/s", 6, 5),
     Column::number("NIC", "NIC (receive drops)", 6, 1),
-    Column::text("MAC", "hardware address", 17, 17, 6),
+    Column::text("MAC", "hardware address", 17, 17, 7),
 ];
+
+/// From this width on a full IPv6 address has room; other columns come after that.
+const WIDE: u16 = 100;
 
 /// The pane.
 pub struct Ifaces {
@@ -63,8 +66,8 @@ fn state(i: &Iface) -> &'static str {
 
 fn joins(i: &Iface) -> String {
     match i.candidate() {
-        Ok(()) => "candidate".to_owned(),
-        Err(why) => format!("only by name: {why}"),
+        Ok(()) => "yes".to_owned(),
+        Err(why) => format!("no: {why}"),
     }
 }
 
@@ -166,12 +169,17 @@ impl Pane for Ifaces {
         let mut columns = COLUMNS.to_vec();
         let names = ctx.model.ifaces().iter().map(|i| i.iface.name.len()).max().unwrap_or(0) as u16;
         columns[NAME].widths = Widths::Range(names.clamp(5, 15), names.clamp(5, 15));
+        if area.width >= WIDE {
+            columns[ADDRESSES].widths = Widths::Range(40, 90);
+            columns[JOINS].widths = Widths::Range(26, 32);
+        }
         let inside = area.inner(ratatui::layout::Margin::new(1, 1));
         self.grid.lay(inside, &columns);
         self.order(at, ctx);
         let words = Words {
             title: format!("Interfaces of {}", ctx.host),
             right: self.grid.words(COLUMNS),
+            bottom: self.copy(at, ctx).unwrap_or_default(),
             ..Words::default()
         };
         let inner = frame(area, buf, ctx.theme, focused, &words);

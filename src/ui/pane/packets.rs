@@ -19,6 +19,8 @@ use crate::ui::shared::{Held, Shared};
 use crate::ui::widget::feed::{Feed, Rows};
 use crate::ui::widget::frame::{Words, empty, frame, put, put_right};
 
+/// From this width on gap, TTL and DSCP have room.
+const WIDE: u16 = 120;
 /// Characters of a preview that the filter looks at.
 const PREVIEW_FILTERED: usize = 400;
 
@@ -127,7 +129,7 @@ fn draw_row(buf: &mut Buffer, p: &Packet, payload: &[u8], r: &Row<'_>) {
         let style = if r.focused { theme.accent } else { theme.dim };
         put(buf, r.area.x, y, 1, "▌", style);
     }
-    let wide = r.area.width >= 130;
+    let wide = r.area.width >= WIDE;
     let mut x = r.area.x + 1;
     let mut column = |buf: &mut Buffer, width: u16, text: &str, right: bool, style| {
         let room = r.area.right().saturating_sub(x).min(width);
@@ -161,8 +163,8 @@ fn draw_row(buf: &mut Buffer, p: &Packet, payload: &[u8], r: &Row<'_>) {
 }
 
 fn draw_head(buf: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
-    let wide = if area.width >= 130 { "      GAP TTL DSCP " } else { "" };
-    let text = format!(" TIME               SOURCE                 SIZE B {wide}PAYLOAD");
+    let wide = if area.width >= WIDE { "     GAP TTL DSCP " } else { "" };
+    let text = format!(" {:<18} {:<21} {:>6} {wide}PAYLOAD", "TIME", "SOURCE", "SIZE B");
     put(buf, area.x, area.y, area.width as usize, &text, ctx.theme.dim);
 }
 

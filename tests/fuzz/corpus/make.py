@@ -334,6 +334,17 @@ PACKETS["mld-v1-done"] = (mld(bytes.fromhex("ff020000000000000000000000000002"),
 PACKETS["mld-v1-query"] = (mld(bytes.fromhex("ff020000000000000000000000000001"), bytes([130, 0, 0, 0]) + pack(">HH", 10000, 0) + bytes(16)), "icmpv6")
 PACKETS["mld-v2-query"] = (mld(G6, bytes([130, 0, 0, 0]) + pack(">HH", 0x8123, 0) + G6 + bytes([2, 125, 0, 1]) + LL), "icmpv6")
 PACKETS["mld-v2-report"] = (mld(ALL, pack(">BBHHH", 143, 0, 0, 0, 2) + bytes([4, 0, 0, 0]) + G6 + bytes([6, 0, 0, 1]) + G6 + LL), "icmpv6")
+PIM_JOIN = bytes([1, 0, 10, 0, 0, 2, 0, 2, 0, 210]) + bytes([1, 0, 0, 32]) + G + pack(">HH", 1, 0) + bytes([1, 0, 4, 32, 10, 9, 9, 9]) \
+    + bytes([1, 0, 0, 32]) + SSM + pack(">HH", 0, 1) + bytes([1, 0, 4, 32, 10, 1, 1, 1])
+PIMS, OSPFS = bytes([224, 0, 0, 13]), bytes([224, 0, 0, 5])
+PACKETS["pim-hello"] = (ipv4(103, PIMS, with_sum(bytes([0x20, 0, 0, 0]) + pack(">HHHHHIHHI", 1, 2, 105, 19, 4, 1, 20, 4, 0xCAFE0001), 2)), "pim")
+PACKETS["pim-join-prune"] = (ipv4(103, PIMS, with_sum(bytes([0x23, 0, 0, 0]) + PIM_JOIN, 2)), "pim")
+PACKETS["ospf-hello"] = (ipv4(89, OSPFS, with_sum(pack(">BBHIIHHQ", 2, 1, 48, 0x01010101, 0, 0, 0, 0)
+                              + pack(">IHBBIIII", 0xFFFFFF00, 10, 2, 1, 40, 0x0A000001, 0, 0x02020202), 12)), "ospf")
+PACKETS["vrrp-v3"] = (ipv4(112, bytes([224, 0, 0, 18]), with_sum(bytes([0x31, 7, 200, 1]) + pack(">HH", 100, 0) + bytes([10, 0, 0, 254]), 6,
+                           A + bytes([224, 0, 0, 18]) + pack(">HH", 112, 12)), ttl=255), "vrrp")
+PACKETS["eigrp-hello"] = (ipv4(88, bytes([224, 0, 0, 10]), with_sum(pack(">BBHIIIHH", 2, 5, 0, 0, 0, 0, 0, 100)
+                               + pack(">HHBBBBBBH", 1, 12, 1, 0, 1, 0, 0, 0, 15), 2), ttl=2), "eigrp")
 
 
 def check_packets():

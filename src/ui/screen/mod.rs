@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+/// What the terminal tells [`Screen::handle`]; the loop passes it on without looking into it.
+pub use crossterm::event::Event;
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use tui_input::Input;
@@ -14,7 +16,6 @@ use tui_input::backend::crossterm::EventHandler;
 
 use crate::base::group::MembershipId;
 use crate::base::time::{Mono, Now, SECOND_NS, Wall};
-use crate::engine::command::Respond;
 use crate::model::Totals;
 use crate::ui::action::Action;
 use crate::ui::dialogs::Dialogs;
@@ -23,14 +24,12 @@ use crate::ui::format::clip;
 use crate::ui::header::{self, Status};
 use crate::ui::keys::{Cmd, KeyMap, Situation};
 use crate::ui::layer::{Ctx, Layer, Outcome};
-use crate::ui::pane::groups::spec;
-use crate::ui::pane::{Kind, Pane, Reply};
-use crate::ui::popup::chooser::Chooser;
-use crate::ui::popup::help::Help;
-use crate::ui::popup::palette::Palette;
+use crate::ui::pane::{Kind, Pane};
 use crate::ui::shared::Shared;
 use crate::ui::view::{Plan, VIEWS, ViewRow};
 use crate::ui::widget::frame::{empty, put};
+
+mod run;
 
 /// The smallest terminal that shows everything.
 pub const LEAST: (u16, u16) = (80, 24);
@@ -40,6 +39,8 @@ const NAMES_A_SECOND: usize = 16;
 const ASKED_MAX: usize = 16_384;
 /// Totals are added up anew this often: they look at every source.
 const TOTALS_NS: u64 = SECOND_NS / 4;
+/// A message gives the footer back after this long.
+const SAID_NS: u64 = 8 * SECOND_NS;
 /// Rows that a turn of the wheel moves.
 const WHEEL: isize = 3;
 
@@ -74,6 +75,8 @@ pub struct Screen {
     layers: Vec<Box<dyn Layer>>,
     typing: Option<Typing>,
     paused: Option<Wall>,
+    /// When the message was first shown.
+    said: Option<Mono>,
     chosen: Rc<Cell<Option<Cmd>>>,
     tabs: Vec<(char, Rect)>,
     area: Rect,
@@ -99,6 +102,7 @@ impl Screen {
             layers: Vec::new(),
             typing: None,
             paused: None,
+            said: None,
             chosen: Rc::default(),
             tabs: Vec::new(),
             area: Rect::default(),
@@ -123,9 +127,10 @@ impl Screen {
         self.shared.group_id()
     }
 
-    /// Shows a line in place of the footer until the next key.
+    /// Shows a line in place of the footer until the next key, but not for long.
     pub fn say(&mut self, text: impl Into<String>) {
         self.shared.message = Some(text.into());
+        self.said = None;
     }
 
     /// What the last frame wants to know: to be asked for after each frame.
@@ -164,7 +169,6 @@ impl Screen {
 
     fn situation(&self, ctx: &Ctx<'_>) -> Situation {
         let s = &self.shared;
-        let v = &self.views[self.current];
         Situation {
             pane: self.focused(),
             group: s.group(ctx).map(|g| g.state),
@@ -173,7 +177,6 @@ impl Screen {
                 Kind::Events => s.event.is_some(),
                 _ => s.held.is_some(),
             },
-            back: v.zoomed || s.filter.is_set() || s.only_source.is_some() || v.focus > 0,
         }
     }
 
@@ -286,175 +289,6 @@ impl Screen {
         }
     }
 
-    // ---- commands --------------------------------------------------------------------------
-
-    /// Does what a row of the table says, if it works now.
-    fn run(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
-        let situation = self.situation(ctx);
-        if let Some(b) = crate::ui::keys::of(cmd)
-            && !(b.works)(&situation)
-        {
-            return self.say(format!("{}: nothing to do that to here · ? shows what works", b.short));
-        }
-        let v = &mut self.views[self.current];
-        match v.panes[v.focus].command(cmd, &mut self.shared, ctx) {
-            Reply::Done => return,
-            Reply::Focus(kind) => return self.focus_kind(kind, ctx),
-            Reply::Ignored => {}
-        }
-        match cmd {
-            Cmd::Quit => self.shared.actions.push(Action::Quit),
-            Cmd::Suspend => self.shared.actions.push(Action::Suspend),
-            Cmd::Redraw => self.shared.actions.push(Action::Redraw),
-            Cmd::View(key) => {
-                self.came_from = None;
-                self.show(VIEWS.iter().position(|v| v.key() == key));
-            }
-            Cmd::NextPane => self.step_focus(1, ctx),
-            Cmd::PrevPane => self.step_focus(-1, ctx),
-            Cmd::Back => self.back(),
-            Cmd::Zoom => self.view().zoomed ^= true,
-            Cmd::Pause => self.paused = if self.paused.is_some() { None } else { Some(ctx.now.wall) },
-            Cmd::Filter => {
-                let before = self.shared.filter.clone();
-                self.typing = Some(Typing { input: Input::new(before.text().to_owned()), before });
-            }
-            Cmd::Help => self.layers.push(Box::new(Help::new(situation))),
-            Cmd::Palette => {
-                self.layers.push(Box::new(Palette::new(situation, self.chosen.clone())));
-            }
-            Cmd::Columns => {
-                if let Some(choice) = v.panes[v.focus].choice() {
-                    self.layers.push(Box::new(Chooser::new(choice)));
-                }
-            }
-            Cmd::Copy => match v.panes[v.focus].copy(&self.shared, ctx) {
-                Some(text) => {
-                    self.say(format!("copied: {}", crate::base::text::visible(&text, 200)));
-                    self.shared.actions.push(Action::Copy(text));
-                }
-                None => self.say("nothing is selected that could be copied"),
-            },
-            Cmd::Join => {
-                let dialog = self.dialogs.join(ctx);
-                self.layers.push(dialog);
-            }
-            Cmd::Sends => {
-                let list = self.dialogs.sends();
-                self.layers.push(list);
-            }
-            Cmd::Undo => self.shared.actions.push(Action::Undo),
-            Cmd::ResetAll => {
-                self.totals = None;
-                self.shared.actions.push(Action::Reset(None));
-                self.say("all counters are set to zero");
-            }
-            _ => self.run_on_group(cmd, ctx),
-        }
-    }
-
-    /// Commands to the selected row.
-    fn run_on_group(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
-        let Some(g) = self.shared.group(ctx) else { return };
-        let name = spec(&g.membership);
-        match cmd {
-            Cmd::Send => {
-                let dialog = self.dialogs.send(g.id, ctx);
-                self.layers.push(dialog);
-            }
-            Cmd::SendTest => {
-                self.shared.actions.push(Action::SendTest(g.id));
-                self.say(format!("sending a test message to {name} by {}", g.membership.iface));
-            }
-            Cmd::Leave => {
-                self.shared.actions.push(Action::Leave(vec![g.id]));
-                self.say(format!("left {} · u brings it back", g.membership));
-            }
-            Cmd::Retry => self.shared.actions.push(Action::Retry(g.id)),
-            Cmd::Reset => {
-                self.totals = None;
-                self.shared.actions.push(Action::Reset(Some(g.id)));
-                self.say(format!("the counters of {} are set to zero · X: all", g.membership));
-            }
-            Cmd::Respond => {
-                let mode = if g.responding { Respond::Off } else { Respond::Probes };
-                self.shared.actions.push(Action::Respond(g.id, mode));
-            }
-            Cmd::Block => {
-                let Some(from) = self.shared.source else { return };
-                let action = if g.lets_through(from.ip) {
-                    self.say(format!("{} is blocked on {name} · b lets it through again", from.ip));
-                    Action::Block(g.id, from.ip)
-                } else {
-                    self.say(format!("{} is let through on {name}", from.ip));
-                    Action::Unblock(g.id, from.ip)
-                };
-                self.shared.actions.push(action);
-            }
-            _ => {}
-        }
-    }
-
-    fn show(&mut self, view: Option<usize>) {
-        self.current = view.unwrap_or(self.current);
-    }
-
-    /// One step back: what was done last to narrow the view is undone first.
-    fn back(&mut self) {
-        let came_from = self.came_from.take();
-        let s = &mut self.shared;
-        let v = &mut self.views[self.current];
-        if v.zoomed {
-            v.zoomed = false;
-        } else if v.focus > 0 && came_from.is_none() && s.only_source.is_none() {
-            v.focus = 0;
-        } else if let Some(view) = came_from {
-            self.current = view;
-        } else if s.only_source.take().is_some() {
-            s.hold(None);
-        } else if s.filter.is_set() {
-            s.filter = Filter::default();
-        } else {
-            (s.held, s.event) = (None, None);
-        }
-    }
-
-    fn step_focus(&mut self, by: isize, ctx: &Ctx<'_>) {
-        let n = self.view().panes.len() as isize;
-        let from = self.view().focus as isize;
-        for k in 1..n {
-            let to = (from + by * k).rem_euclid(n) as usize;
-            if self.would_show(self.current, to, ctx) {
-                self.view().focus = to;
-                return;
-            }
-        }
-    }
-
-    fn focus_kind(&mut self, kind: Kind, ctx: &Ctx<'_>) {
-        let order = std::iter::once(self.current).chain((0..self.views.len()).filter(|v| *v != self.current));
-        for view in order.collect::<Vec<_>>() {
-            let found = self.views[view].panes.iter().position(|p| p.kind() == kind);
-            if let Some(pane) = found
-                && self.would_show(view, pane, ctx)
-            {
-                if view != self.current {
-                    self.came_from = Some(self.current);
-                }
-                self.current = view;
-                self.view().focus = pane;
-                return;
-            }
-        }
-    }
-
-    /// Whether a pane has a place when it has the focus.
-    fn would_show(&self, view: usize, pane: usize, ctx: &Ctx<'_>) -> bool {
-        let v = &self.views[view];
-        let places = (v.row.layout)(self.body(), &plan(v.panes[pane].kind(), ctx));
-        places.get(pane).is_some_and(|r| r.area() > 0)
-    }
-
     // ---- drawing ---------------------------------------------------------------------------
 
     fn body(&self) -> Rect {
@@ -488,6 +322,12 @@ impl Screen {
             return empty(frame.buffer_mut(), area, &lines, ctx.theme.text);
         }
         self.shared.unnamed.clear();
+        match (&self.shared.message, self.said) {
+            (None, _) => self.said = None,
+            (Some(_), None) => self.said = Some(ctx.now.mono),
+            (Some(_), Some(at)) if ctx.now.mono.since(at) > SAID_NS => self.shared.message = None,
+            _ => {}
+        }
         let totals = self.totals(ctx);
         let body = self.body();
         let kind = self.focused();
