@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -32,6 +33,11 @@ impl Pool {
         let made =
             self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < BATCHES).then_some(n + 1));
         made.is_ok().then(|| Box::new(Batch::new()))
+    }
+
+    /// An empty batch, waiting for one to come back when all are under way.
+    pub fn take_within(&self, patience: Duration) -> Option<Box<Batch>> {
+        self.take().or_else(|| self.free.1.recv_timeout(patience).ok())
     }
 
     /// Gives a batch back.
