@@ -1,6 +1,7 @@
 //! The pool of batches: memory for datagrams on their way, shared by all listeners, bounded.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::base::batch::Batch;
 
@@ -13,7 +14,7 @@ pub const BATCHES: usize = 1024;
 /// Batches are made when they are first needed. The one given back last is taken first: its memory
 /// is still in the processor's cache, and what a burst needed is left alone afterwards.
 #[derive(Clone, Default)]
-pub struct Pool(Arc<Mutex<Free>>);
+pub struct Pool(Arc<(Mutex<Free>, Condvar)>);
 
 #[derive(Default)]
 struct Free {
@@ -37,14 +38,33 @@ impl Pool {
         Some(Box::new(Batch::new()))
     }
 
+    /// An empty batch, waiting for one to come back when all are under way.
+    pub fn take_within(&self, patience: Duration) -> Option<Box<Batch>> {
+        let until = Instant::now() + patience;
+        loop {
+            if let Some(batch) = self.take() {
+                return Some(batch);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            let free = self.lock();
+            if free.batches.is_empty() {
+                drop(self.0.1.wait_timeout(free, left));
+            }
+        }
+    }
+
     /// Gives a batch back.
     pub fn give(&self, mut batch: Box<Batch>) {
         batch.clear();
         self.lock().batches.push(batch);
+        self.0.1.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Free> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
