@@ -18,6 +18,8 @@ pub struct Pool(Arc<(Mutex<Free>, Condvar)>);
 
 #[derive(Default)]
 struct Free {
+    // Boxed as they travel: a channel moves a pointer, not the batch.
+    #[allow(clippy::vec_box, reason = "batches come boxed and go boxed")]
     batches: Vec<Box<Batch>>,
     made: usize,
 }
