@@ -4,10 +4,10 @@
 //! ([`Model::advance`]) and is read between them. It calls no clock: replaying the same batches
 //! gives the same figures to the last digit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::batch::Batch;
+use crate::base::batch::{Batch, Capture};
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::time::{Now, SECOND_NS};
@@ -53,6 +53,22 @@ pub struct IfaceState {
     nic_base: Option<u64>,
 }
 
+/// What the packet ring of an interface dropped. It cannot be told which group that belonged to, so it
+/// is shown on the interface and the whole, never on a group.
+#[derive(Clone, Copy, Debug, Default)]
+struct RingDrops {
+    cumulative: u64,
+    before_reset: u64,
+    /// So many more and it is told again.
+    tell_at: u64,
+}
+
+impl RingDrops {
+    fn drops(&self) -> u64 {
+        self.cumulative.saturating_sub(self.before_reset)
+    }
+}
+
 /// The whole, or a part of it, in one line of figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
@@ -87,6 +103,8 @@ pub struct Model {
     groups: Vec<Option<Box<Group>>>,
     order: Vec<MembershipId>,
     ifaces: Vec<IfaceState>,
+    rings: BTreeMap<Arc<str>, RingDrops>,
+    capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
     now: Now,
@@ -101,6 +119,8 @@ impl Model {
             groups: Vec::new(),
             order: Vec::new(),
             ifaces: Vec::new(),
+            rings: BTreeMap::new(),
+            capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
             now,
@@ -135,6 +155,11 @@ impl Model {
     /// The row that joins exactly this, if there is one.
     pub fn find(&self, membership: &Membership) -> Option<&Group> {
         self.groups().find(|g| *g.membership == *membership)
+    }
+
+    /// How datagrams come: as the last membership that stood has it.
+    pub fn capture(&self) -> Capture {
+        self.capture
     }
 
     /// The event log.
@@ -179,8 +204,10 @@ impl Model {
         let at = Stamp { mono: now.mono, wall: now.wall };
         let Some(g) = self.group_mut(id) else { return };
         let (stood_before, asked) = (g.since.is_some(), g.join == JoinState::Joining);
+        let capture = buffer.capture;
         g.stood(buffer, at);
         let membership = g.membership.clone();
+        self.capture = capture;
         match (stood_before, asked) {
             (false, _) => self.note_group(EventKind::Joined, id, now, format!("joined {membership}")),
             (true, true) => {
@@ -336,6 +363,19 @@ impl Model {
         }
     }
 
+    /// The cumulative drops of an interface's packet ring.
+    pub fn ring_drops(&mut self, iface: &Arc<str>, cumulative: u64, now: Now) {
+        let ring = self.rings.entry(iface.clone()).or_default();
+        ring.cumulative = cumulative;
+        let drops = ring.drops();
+        if drops > ring.tell_at {
+            // Told again when it has doubled: an overload that lasts is one story, not a thousand.
+            ring.tell_at = drops * 2;
+            let text = format!("{iface}: {drops} dropped at the packet ring");
+            self.note(EventKind::Dropped, Some(iface.clone()), text, now);
+        }
+    }
+
     // ---- traffic and time ------------------------------------------------------------------
 
     /// Counts a batch.
@@ -409,6 +449,9 @@ impl Model {
                 for g in self.groups.iter_mut().flatten() {
                     g.reset();
                 }
+                for ring in self.rings.values_mut() {
+                    (ring.before_reset, ring.tell_at) = (ring.cumulative, 0);
+                }
                 for i in &mut self.ifaces {
                     i.nic_base = i.nic_base.map(|b| b + i.nic_drops.unwrap_or(0));
                     i.nic_drops = i.nic_drops.map(|_| 0);
@@ -427,6 +470,9 @@ impl Model {
                 *t.nic_drops.get_or_insert_default() += n;
             }
         }
+        for ring in self.rings.values() {
+            *t.socket_drops.get_or_insert_default() += ring.drops();
+        }
         t
     }
 
@@ -434,10 +480,13 @@ impl Model {
     pub fn totals_of_iface(&self, name: &str) -> Totals {
         let mut t = self.totals_of(self.groups().filter(|g| &*g.membership.iface == name));
         t.nic_drops = self.iface(name).and_then(|i| i.nic_drops);
+        if let Some(ring) = self.rings.get(name) {
+            *t.socket_drops.get_or_insert_default() += ring.drops();
+        }
         t
     }
 
-    /// These rows together; without NIC, which is no property of a row.
+    /// These rows together; without NIC and the drops of packet rings, which are no property of a row.
     pub fn totals_of<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Totals {
         let mut t = Totals::default();
         for g in groups {

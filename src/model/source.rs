@@ -8,19 +8,14 @@ use crate::base::time::{Mono, SECOND_NS, Wall};
 use crate::model::quantile::Quantiles;
 use crate::model::rate::{RateWindow, Strip, Weight};
 use crate::model::sequence::{SeqCounts, SeqTracker};
-use crate::wire::{self, Confidence, Hint, Protocol, SeqSample};
+use crate::wire::verdict::Verdict;
+use crate::wire::{Hint, Protocol, SeqSample};
 
 /// Streams (SSRC, PID …) of one source whose continuity is followed; the longest quiet one makes
 /// room for another.
 pub const STREAMS_MAX: usize = 8;
 /// Bytes of the last payload that are kept with a source.
 pub const LAST_PAYLOAD: usize = 160;
-/// Datagrams that must agree before a guess at the protocol is believed.
-const AGREE: u8 = 3;
-/// Datagrams in a row that must contradict before a belief is given up.
-const CONTRADICT: u8 = 8;
-/// An unrecognised stream is looked at anew every so many datagrams.
-const RETRY_EVERY: u64 = 256;
 
 /// A moment by both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,74 +165,6 @@ impl State {
     }
 }
 
-/// What a stream was recognised as, and how that came about.
-#[derive(Clone, Copy, Default)]
-pub struct Recognition {
-    /// The protocol believed in, with the confidence of it.
-    pub protocol: Option<(&'static Protocol, Confidence)>,
-    candidate: Option<&'static Protocol>,
-    agree: u8,
-    contradict: u8,
-    last_seq: Option<SeqSample>,
-}
-
-impl std::fmt::Debug for Recognition {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Recognition({:?})", self.protocol.map(|(p, c)| (p.id, c)))
-    }
-}
-
-impl Recognition {
-    /// Looks at the next datagram of the stream, the `nth`.
-    fn look(&mut self, payload: &[u8], hint: &Hint, nth: u64) {
-        if let Some((p, _)) = self.protocol {
-            // Belief is sticky and cheap: one look in sixteen, each one while in doubt.
-            if nth.is_multiple_of(16) || self.contradict > 0 {
-                if (p.detect)(payload, hint).is_some() {
-                    self.contradict = 0;
-                } else {
-                    self.contradict += 1;
-                    if self.contradict >= CONTRADICT {
-                        *self = Recognition::default();
-                    }
-                }
-            }
-            return;
-        }
-        if nth >= 16 && self.candidate.is_none() && !nth.is_multiple_of(RETRY_EVERY) {
-            return;
-        }
-        match wire::recognise(payload, hint) {
-            Some((p, c)) if c > Confidence::Guess => self.protocol = Some((p, c)),
-            Some((p, c)) => {
-                let same = self.candidate.is_some_and(|k| std::ptr::eq(k, p));
-                let follows = self.follows(p, payload);
-                self.agree = if same && follows { self.agree + 1 } else { 1 };
-                self.candidate = Some(p);
-                if self.agree >= AGREE {
-                    self.protocol = Some((p, c.max(Confidence::Likely)));
-                }
-            }
-            None => (self.candidate, self.agree) = (None, 0),
-        }
-    }
-
-    /// For a guess at a numbered protocol: whether this number follows the last one.
-    fn follows(&mut self, p: &'static Protocol, payload: &[u8]) -> bool {
-        let Some(read) = p.sequence else { return true };
-        let mut first = None;
-        read(payload, &mut |s| first = first.or(Some(s)));
-        let last = std::mem::replace(&mut self.last_seq, first);
-        match (last, first) {
-            (Some(a), Some(b)) => {
-                let mask = if a.bits >= 64 { u64::MAX } else { (1 << a.bits) - 1 };
-                a.stream == b.stream && a.value.wrapping_add(u64::from(a.count)) & mask == b.value
-            }
-            _ => false,
-        }
-    }
-}
-
 /// What is kept only for sources that are few, busy or looked at (see `SPEC.md`, Bounds).
 #[derive(Clone, Debug)]
 pub struct Detail {
@@ -294,7 +221,7 @@ pub struct Source {
     /// Counters of streams that were given up to make room.
     retired: SeqCounts,
     /// What it carries.
-    pub recognition: Recognition,
+    pub verdict: Verdict,
     /// Whether this host sent it.
     pub ours: bool,
     /// As of the last look at it.
@@ -326,7 +253,7 @@ impl Source {
             gaps: Gaps::default(),
             rate: RateWindow::default(),
             retired: SeqCounts::default(),
-            recognition: Recognition::default(),
+            verdict: Verdict::default(),
             ours,
             state: State::Live,
             detail: detailed.then(|| Box::new(Detail::new(at.mono))),
@@ -358,7 +285,7 @@ impl Source {
         }
         self.last = at;
         self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes });
-        self.recognition.look(payload, &Hint { to, from: self.endpoint, len: d.len as usize }, nth);
+        self.verdict.observe(payload, &Hint { to, from: self.endpoint, len: d.len as usize });
         if let Some(detail) = &mut self.detail {
             detail.strip.add(at.mono, 1, u64::from(d.len));
             if let Some(gap) = noticed.gap_ns {
@@ -367,7 +294,7 @@ impl Source {
             let kept = payload.len().min(LAST_PAYLOAD);
             detail.last_payload[..kept].copy_from_slice(&payload[..kept]);
             detail.last_len = kept as u16;
-            if let Some((p, _)) = self.recognition.protocol
+            if let Some((p, _)) = self.verdict.protocol()
                 && let Some(read) = p.sequence
             {
                 let retired = &mut self.retired;
@@ -392,7 +319,7 @@ impl Source {
 
     /// The protocol it carries, if that is known.
     pub fn protocol(&self) -> Option<&'static Protocol> {
-        self.recognition.protocol.map(|(p, _)| p)
+        self.verdict.protocol().map(|(p, _)| p)
     }
 
     /// Brings what depends on time up to date; returns the state before.

@@ -37,6 +37,12 @@ pub struct Verdict {
     last: u64,
 }
 
+impl std::fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Verdict({:?})", self.standing.map(|(p, c)| (p.id, c)))
+    }
+}
+
 impl Verdict {
     /// A verdict that the user has given: it stands until it is replaced.
     pub fn given(protocol: &'static Protocol) -> Self {
