@@ -10,10 +10,12 @@ use std::sync::Arc;
 use crate::base::batch::{Batch, Capture};
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
-use crate::base::time::{Now, SECOND_NS};
+use crate::base::time::{Mono, Now, SECOND_NS};
 
+pub mod continuity;
 pub mod event;
 pub mod group;
+pub mod here;
 pub mod packets;
 pub mod quantile;
 pub mod rate;
@@ -51,6 +53,7 @@ pub struct IfaceState {
     /// Receive drops since watching began (NIC); `None` where the system does not say.
     pub nic_drops: Option<u64>,
     nic_base: Option<u64>,
+    nic_read_at: Option<Mono>,
 }
 
 /// What the packet ring of an interface dropped. It cannot be told which group that belonged to, so it
@@ -80,8 +83,12 @@ pub struct Totals {
     pub counters: Counters,
     /// The last second; `None` before one is complete.
     pub rate: Option<Rate>,
-    /// NET: numbers missing; `None` while no counter is known.
+    /// NET: numbers missing on the way; `None` while no counter is known.
     pub lost: Option<u64>,
+    /// Numbers missing that this host dropped.
+    pub lost_here: Option<u64>,
+    /// Numbers missing that this host or the network dropped: it cannot be told.
+    pub lost_unclear: Option<u64>,
     /// Numbers seen again.
     pub duplicates: Option<u64>,
     /// Numbers that came late.
@@ -338,6 +345,7 @@ impl Model {
             self.ifaces.push(IfaceState {
                 nic_drops: same.and_then(|o| o.nic_drops),
                 nic_base: same.and_then(|o| o.nic_base),
+                nic_read_at: same.and_then(|o| o.nic_read_at),
                 iface,
             });
         }
@@ -357,9 +365,17 @@ impl Model {
 
     /// The kernel's cumulative receive drops of an interface. The first figure is the zero.
     pub fn nic_drops(&mut self, iface: &str, cumulative: u64) {
+        let now = self.now.mono;
         if let Some(i) = self.ifaces.iter_mut().find(|i| &*i.iface.name == iface) {
             let base = *i.nic_base.get_or_insert(cumulative);
-            i.nic_drops = Some(cumulative.saturating_sub(base));
+            let before = i.nic_drops.replace(cumulative.saturating_sub(base)).unwrap_or(0);
+            let moved = cumulative.saturating_sub(base).saturating_sub(before);
+            let since = i.nic_read_at.replace(now).unwrap_or(now);
+            for g in self.groups.iter_mut().flatten().filter(|g| &*g.membership.iface == iface) {
+                // The counter is of all frames of the interface: whose they were is not known.
+                // Nor exactly when: the model's time is that of its last turn.
+                g.here.moved(since, now.plus(SECOND_NS / 2), moved, false);
+            }
         }
     }
 
@@ -385,6 +401,11 @@ impl Model {
             .settings
             .keep_packets
             .then(|| (BUDGET_BYTES / self.order.len().max(1)).clamp(RING_MIN, RING_MAX));
+        for a in &batch.accounts {
+            if let Some(g) = self.group_mut(a.membership) {
+                g.dropped(a, received.mono);
+            }
+        }
         let Model { groups, own, events, .. } = self;
         for run in batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
             let id = run[0].membership.0 as usize;
@@ -432,7 +453,7 @@ impl Model {
             g.scan_at = now.mono;
             telling::settle_group(events, g, *now);
             for s in g.sources.iter_mut() {
-                s.finish();
+                s.finish(&mut g.here);
             }
         }
     }
@@ -507,6 +528,8 @@ impl Model {
             }
             if let Some(n) = g.continuity() {
                 *t.lost.get_or_insert_default() += n.lost;
+                *t.lost_here.get_or_insert_default() += n.lost_here;
+                *t.lost_unclear.get_or_insert_default() += n.lost_unclear;
                 *t.duplicates.get_or_insert_default() += n.duplicates;
                 *t.reordered.get_or_insert_default() += n.reordered;
             }

@@ -166,6 +166,12 @@ pub struct Protocol {
     pub sequence: Option<Sequence>,
 }
 
+impl std::fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
 /// The protocols, in the order in which they are tried: sure marks first.
 pub static PROTOCOLS: &[&Protocol] = &[
     &probe::PROTOCOL,
