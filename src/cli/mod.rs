@@ -291,7 +291,8 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             dashboard(cli.groups, cli.demo, cli.theme, &cli.common)
         }
         Some(Command::Demo { theme }) => {
-            let common = Common { rcvbuf: None, capture: CaptureArg::Sockets, no_resolve: false, config: None };
+            let common =
+                Common { rcvbuf: None, capture: CaptureArg::Sockets, no_resolve: false, config: None };
             dashboard(Vec::new(), true, theme, &common)
         }
         Some(Command::Watch(args)) => {

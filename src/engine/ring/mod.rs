@@ -227,9 +227,7 @@ impl Run {
             keep
         });
         let drops = self.drops_before + ring.drops();
-        if self.drops_told != Some(drops)
-            && self.sink.try_say(Update::RingDrops(self.iface.clone(), drops))
-        {
+        if self.drops_told != Some(drops) && self.sink.try_say(Update::RingDrops(self.iface.clone(), drops)) {
             self.drops_told = Some(drops);
         }
         let given_up = self.fragments.given_up();
@@ -261,8 +259,7 @@ impl Run {
     fn add(&mut self, start: Start, ring: &mut Ring) {
         let id = start.id;
         let account = self.remove(id).unwrap_or(start.account);
-        let responder =
-            Responder::new(start.respond, start.own.clone(), self.sink.shared().limiter.clone());
+        let responder = Responder::new(start.respond, start.own.clone(), self.sink.shared().limiter.clone());
         let membership = start.membership.clone();
         let row = Row::new(id, membership.clone(), start.ifindex, account, responder);
         let place = self.sink.add(row, clock::now().wall);

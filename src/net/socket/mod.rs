@@ -24,9 +24,9 @@ use super::sys;
 use super::wake::{self, Waker};
 use crate::base::batch::Batch;
 use crate::base::group::{Endpoint, Membership, MembershipId};
+pub(super) use account::Counter;
 #[cfg(target_os = "linux")]
 pub(super) use account::request as ask_for_buffer;
-pub(super) use account::Counter;
 
 /// Drains before a membership moves to another interface, at most: far more than a buffer holds.
 const DRAINS: usize = 1024;

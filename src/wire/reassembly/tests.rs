@@ -101,7 +101,11 @@ fn overlapping_fragments_make_an_end_of_the_packet_and_of_what_still_comes() {
         let all = pieces(&whole, 1480, 1);
         assert_eq!(add_all(&mut r, [&all[0], &overlapping, &all[1], &all[2]], 0), None);
         assert_eq!((r.given_up(), r.memory), (1, 0));
-        assert_eq!(add_all(&mut r, &pieces(&whole, 1480, 2), 0), Some(whole), "the next packet is not harmed");
+        assert_eq!(
+            add_all(&mut r, &pieces(&whole, 1480, 2), 0),
+            Some(whole),
+            "the next packet is not harmed"
+        );
     }
 }
 
