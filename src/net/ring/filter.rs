@@ -30,6 +30,9 @@ const PACKET_TYPE: u32 = AD + 4;
 const VLAN_TAG: u32 = AD + 44;
 const VLAN_TAG_PRESENT: u32 = AD + 48;
 
+/// Where offsets count from the network header (`SKF_NET_OFF`).
+const NETWORK: u32 = 0xfff0_0000;
+
 /// The packet types up to here were received for this host: to itself, broadcast, multicast.
 const MULTICAST: u32 = 2;
 /// Looped back by the kernel.
@@ -42,15 +45,93 @@ const GROUPS_MAX: usize = 100;
 /// More than any packet.
 const WHOLE: u32 = 0x4_0000;
 
-const fn op(code: u16, k: u32) -> Op {
-    Op { code, jt: 0, jf: 0, k }
+/// Places that jumps go to, until they are counted out.
+const NEXT: u8 = 0;
+const ACCEPT: u8 = 1;
+const REJECT: u8 = 2;
+const IP: u8 = 3;
+const V6: u8 = 4;
+const V6_GROUP: u8 = 5;
+
+/// A program that is being written.
+#[derive(Default)]
+struct Program {
+    ops: Vec<Op>,
+    /// Where each place turned out to be.
+    places: [usize; 6],
 }
 
-/// Passes UDP and its fragments to these groups, IPv6 also behind extension headers, as this host
-/// received it on the interface itself: nothing outgoing, nothing for another station, nothing of a VLAN.
-///
-/// IPv6 groups are told by their last four bytes: what passes too much is sorted out later.
-pub fn received(groups: &[IpAddr]) -> Vec<Op> {
+impl Program {
+    fn op(&mut self, code: u16, k: u32) {
+        self.ops.push(Op { code, jt: NEXT, jf: NEXT, k });
+    }
+
+    /// Compares what was loaded.
+    fn jump(&mut self, code: u16, k: u32, jt: u8, jf: u8) {
+        self.ops.push(Op { code, jt, jf, k });
+    }
+
+    fn place(&mut self, place: u8) {
+        self.places[usize::from(place)] = self.ops.len();
+    }
+
+    /// Accepts if the loaded word is one of these, and rejects otherwise; false, and nothing written, if
+    /// there are too many.
+    fn one_of(&mut self, mut words: Vec<u32>) -> bool {
+        words.sort_unstable();
+        words.dedup();
+        if words.len() > GROUPS_MAX {
+            return false;
+        }
+        let Some(last) = words.pop() else {
+            self.op(RET, 0);
+            return true;
+        };
+        for word in words {
+            self.jump(JEQ, word, ACCEPT, NEXT);
+        }
+        self.jump(JEQ, last, ACCEPT, REJECT);
+        true
+    }
+
+    fn v4_group(&mut self, at: u32, groups: Vec<u32>) {
+        self.op(LD, at);
+        if !self.one_of(groups) {
+            self.op(AND, 0xf000_0000);
+            self.jump(JEQ, 0xe000_0000, ACCEPT, REJECT);
+        }
+    }
+
+    fn v6_group(&mut self, at: u32, groups: Vec<u32>) {
+        self.op(LDB, at);
+        self.jump(JEQ, 0xff, NEXT, REJECT);
+        self.op(LD, at + 12);
+        if !self.one_of(groups) {
+            self.op(RET, WHOLE);
+        }
+    }
+
+    /// Counts the jumps out. The longest goes over both lists, and is short enough for its byte.
+    fn finish(mut self) -> Vec<Op> {
+        self.place(REJECT);
+        self.op(RET, 0);
+        self.place(ACCEPT);
+        self.op(RET, WHOLE);
+        let places = self.places;
+        for (i, o) in self.ops.iter_mut().enumerate().filter(|(_, o)| matches!(o.code, JEQ | JGT)) {
+            for to in [&mut o.jt, &mut o.jf] {
+                if *to != NEXT {
+                    *to = (places[usize::from(*to)] - i - 1) as u8;
+                }
+            }
+        }
+        self.ops
+    }
+}
+
+/// The words that groups are told by: the address, of IPv6 its last four bytes. What that lets pass too
+/// much is sorted out later.
+fn words(groups: &[IpAddr]) -> (Vec<u32>, Vec<u32>) {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
     for g in groups {
         match g {
@@ -58,82 +139,54 @@ pub fn received(groups: &[IpAddr]) -> Vec<Op> {
             IpAddr::V6(a) => v6.push(u128::from(*a) as u32),
         }
     }
-    // Jumps are written as the number of the label they go to, and counted out at the end.
-    const NEXT: u8 = 0;
-    const ACCEPT: u8 = 1;
-    const REJECT: u8 = 2;
-    const IP: u8 = 3;
-    const V6: u8 = 4;
-    const V6_GROUP: u8 = 5;
-    let mut labels = [usize::MAX; 6];
-    let mut p: Vec<Op> = Vec::new();
-    let jump = |p: &mut Vec<Op>, code, k, jt, jf| p.push(Op { code, jt, jf, k });
-    p.push(op(LD, PACKET_TYPE));
-    jump(&mut p, JGT, MULTICAST, REJECT, NEXT);
-    p.push(op(LD, VLAN_TAG_PRESENT));
-    jump(&mut p, JEQ, 0, IP, NEXT);
-    p.push(op(LD, VLAN_TAG));
-    p.push(op(AND, 0xfff));
-    // A priority tag is no VLAN.
-    jump(&mut p, JEQ, 0, NEXT, REJECT);
-    labels[IP as usize] = p.len();
-    p.push(op(LD, PROTOCOL));
-    jump(&mut p, JEQ, 0x86dd, V6, NEXT);
-    jump(&mut p, JEQ, 0x0800, NEXT, REJECT);
-    p.push(op(LDB, 9));
-    jump(&mut p, JEQ, 17, NEXT, REJECT);
-    p.push(op(LD, 16));
-    list(&mut p, &mut v4, |p| {
-        p.push(op(AND, 0xf000_0000));
-        p.push(Op { code: JEQ, jt: ACCEPT, jf: REJECT, k: 0xe000_0000 });
-    });
-    labels[V6 as usize] = p.len();
-    p.push(op(LDB, 6));
-    // UDP, or headers that may precede it (RFC 8200 section 4.1, RFC 4302).
-    for header in [17, 44, 0, 43, 60] {
-        jump(&mut p, JEQ, header, V6_GROUP, NEXT);
-    }
-    jump(&mut p, JEQ, 51, V6_GROUP, REJECT);
-    labels[V6_GROUP as usize] = p.len();
-    p.push(op(LDB, 24));
-    jump(&mut p, JEQ, 0xff, NEXT, REJECT);
-    p.push(op(LD, 36));
-    list(&mut p, &mut v6, |p| p.push(op(RET, WHOLE)));
-    labels[REJECT as usize] = p.len();
-    p.push(op(RET, 0));
-    labels[ACCEPT as usize] = p.len();
-    p.push(op(RET, WHOLE));
-    for (i, o) in p.iter_mut().enumerate() {
-        if matches!(o.code, JEQ | JGT) {
-            for to in [&mut o.jt, &mut o.jf] {
-                if *to != NEXT {
-                    *to = (labels[*to as usize] - i - 1) as u8;
-                }
-            }
-        }
-    }
-
-    /// Compares the loaded word with each of the list and rejects the rest; `all` when it is too long.
-    fn list(p: &mut Vec<Op>, words: &mut Vec<u32>, all: impl FnOnce(&mut Vec<Op>)) {
-        words.sort_unstable();
-        words.dedup();
-        if words.len() > GROUPS_MAX {
-            return all(p);
-        }
-        let n = p.len();
-        p.extend(words.iter().map(|&k| Op { code: JEQ, jt: ACCEPT, jf: NEXT, k }));
-        if p.len() == n {
-            p.push(op(RET, 0));
-        } else if let Some(last) = p.last_mut() {
-            last.jf = REJECT;
-        }
-    }
-    p
+    (v4, v6)
 }
 
-/// Passes what the kernel loops back and nothing else.
-pub fn looped() -> Vec<Op> {
-    vec![op(LD, PACKET_TYPE), Op { code: JEQ, jt: 0, jf: 1, k: LOOPBACK }, op(RET, WHOLE), op(RET, 0)]
+/// Passes UDP and its fragments to these groups, IPv6 also behind extension headers, as this host
+/// received it on the interface itself: nothing outgoing, nothing for another station, nothing of a VLAN.
+pub fn received(groups: &[IpAddr]) -> Vec<Op> {
+    let (v4, v6) = words(groups);
+    let mut p = Program::default();
+    p.op(LD, PACKET_TYPE);
+    p.jump(JGT, MULTICAST, REJECT, NEXT);
+    p.op(LD, VLAN_TAG_PRESENT);
+    p.jump(JEQ, 0, IP, NEXT);
+    p.op(LD, VLAN_TAG);
+    p.op(AND, 0xfff);
+    // A priority tag is no VLAN.
+    p.jump(JEQ, 0, NEXT, REJECT);
+    p.place(IP);
+    p.op(LD, PROTOCOL);
+    p.jump(JEQ, 0x86dd, V6, NEXT);
+    p.jump(JEQ, 0x0800, NEXT, REJECT);
+    p.op(LDB, 9);
+    p.jump(JEQ, 17, NEXT, REJECT);
+    p.v4_group(16, v4);
+    p.place(V6);
+    p.op(LDB, 6);
+    // UDP, or headers that may precede it (RFC 8200 section 4.1, RFC 4302).
+    for header in [17, 44, 0, 43, 60] {
+        p.jump(JEQ, header, V6_GROUP, NEXT);
+    }
+    p.jump(JEQ, 51, V6_GROUP, REJECT);
+    p.place(V6_GROUP);
+    p.v6_group(24, v6);
+    p.finish()
+}
+
+/// Passes what the kernel loops back to these groups of one family, and nothing else. For raw sockets,
+/// which see IPv6 packets from the transport header on: addresses are looked for from the network header.
+pub fn looped(groups: &[IpAddr], v4: bool) -> Vec<Op> {
+    let words = words(groups);
+    let mut p = Program::default();
+    p.op(LD, PACKET_TYPE);
+    p.jump(JEQ, LOOPBACK, NEXT, REJECT);
+    if v4 {
+        p.v4_group(NETWORK + 16, words.0)
+    } else {
+        p.v6_group(NETWORK + 24, words.1)
+    }
+    p.finish()
 }
 
 #[cfg(test)]
@@ -160,13 +213,13 @@ mod tests {
                         PACKET_TYPE => p.kind,
                         VLAN_TAG => p.vlan.unwrap_or(0),
                         VLAN_TAG_PRESENT => u32::from(p.vlan.is_some()),
-                        k => match p.bytes.get(k as usize..k as usize + 4) {
-                            Some(b) => u32::from_be_bytes(b.try_into().unwrap()),
+                        k => match p.bytes.get((k & 0xffff) as usize..).and_then(|b| b.first_chunk::<4>()) {
+                            Some(b) => u32::from_be_bytes(*b),
                             None => return false,
                         },
                     }
                 }
-                LDB => match p.bytes.get(o.k as usize) {
+                LDB => match p.bytes.get((o.k & 0xffff) as usize) {
                     Some(b) => a = u32::from(*b),
                     None => return false,
                 },
@@ -236,9 +289,17 @@ mod tests {
     }
 
     #[test]
-    fn of_the_looped_only_the_looped_pass() {
-        for kind in 0..8 {
-            assert_eq!(run(&looped(), &Packet { kind, ..v4("239.1.1.1", 17) }), kind == LOOPBACK);
+    fn of_the_looped_only_the_looped_to_joined_groups_pass() {
+        for n in [1, GROUPS_MAX + 1] {
+            let (program4, program6) = (looped(&groups(n), true), looped(&groups(n), false));
+            for kind in 0..8 {
+                let passes = kind == LOOPBACK;
+                assert_eq!(run(&program4, &Packet { kind, ..v4("239.1.1.1", 17) }), passes);
+                assert_eq!(run(&program6, &Packet { kind, ..v6("ff05::77", 17) }), passes);
+            }
+            let kind = LOOPBACK;
+            assert_eq!(run(&program4, &Packet { kind, ..v4("239.9.9.9", 17) }), n > GROUPS_MAX);
+            assert_eq!(run(&program6, &Packet { kind, ..v6("ff05::9999", 17) }), n > GROUPS_MAX);
         }
     }
 }

@@ -124,6 +124,7 @@ impl Ring {
     /// What the system refuses.
     pub fn set_groups(&self, groups: &[IpAddr]) -> Result<(), NetError> {
         attach(&self.socket, &filter::received(groups))
+            .and_then(|()| self.looped.set_groups(groups))
             .map_err(|e| refused(&self.iface, "SO_ATTACH_FILTER", e))
     }
 
@@ -210,13 +211,9 @@ impl Ring {
     }
 }
 
-fn attach(socket: &Socket, program: &[Op]) -> io::Result<()> {
+pub(super) fn attach(socket: &Socket, program: &[Op]) -> io::Result<()> {
     let program: Vec<SockFilter> = program.iter().map(|o| SockFilter::new(o.code, o.jt, o.jf, o.k)).collect();
     socket.attach_filter(&program)
-}
-
-pub(super) fn attach_looped(socket: &Socket) -> io::Result<()> {
-    attach(socket, &filter::looped())
 }
 
 fn bind(socket: &Socket, ifindex: u32) -> io::Result<()> {

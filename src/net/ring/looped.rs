@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Frame;
-use super::linux::attach_looped;
+use super::filter;
+use super::linux::attach;
 use crate::net::recv::RawReceiver;
 use crate::net::socket::Counter;
 use crate::net::sys::{self, Handle};
@@ -41,7 +42,7 @@ impl Looped {
                 Err(e) if e.raw_os_error() == Some(sys::errno::AFNOSUPPORT) => return Ok(None),
                 other => other?,
             };
-            attach_looped(&socket)?;
+            attach(&socket, &filter::looped(&[], domain == Domain::IPV4))?;
             sys::set_int(&socket, sys::BINDTOIFINDEX, ifindex as i32)?;
             sys::tell(&socket, domain == Domain::IPV4).map_err(|(_, e)| e)?;
             socket::ask_for_buffer(&socket, rcvbuf.unwrap_or(BUFFER))?;
@@ -54,6 +55,16 @@ impl Looped {
             receiver: RawReceiver::new(),
             packet: vec![0; ROOM].into_boxed_slice(),
         })
+    }
+
+    /// Lets these groups through.
+    pub fn set_groups(&self, groups: &[IpAddr]) -> io::Result<()> {
+        for (family, v4) in [(&self.v4, true), (&self.v6, false)] {
+            if let Some(f) = family {
+                attach(&f.socket, &filter::looped(groups, v4))?;
+            }
+        }
+        Ok(())
     }
 
     /// What to wait on.
