@@ -16,6 +16,9 @@ use super::terminal;
 /// The receive buffer that everybody asks for.
 pub const RCVBUF: usize = 4 << 20;
 
+/// What others may take of the receiver's CPU, in percent, before a round is in doubt.
+const OTHERS_MAX: f64 = 10.0;
+
 /// Who receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -74,6 +77,12 @@ impl Reading {
     /// Sent and not taken.
     pub fn lost(&self) -> u64 {
         self.sent.saturating_sub(self.delivered)
+    }
+
+    /// Whether others took so much of the CPUs that it tells little: the sender did not come near its
+    /// rate, or the receiver woke into others' work, which makes each wake-up dearer.
+    fn disturbed(&self, job: &Job) -> bool {
+        self.rate < job.rate * 9 / 10 || self.others_pct > OTHERS_MAX
     }
 
     /// CPU time a packet over its whole life.
@@ -256,19 +265,26 @@ pub fn finals(text: &str) -> impl Iterator<Item = Value> + '_ {
     text.lines().filter(|l| l.contains("\"type\":\"final\"")).filter_map(|l| serde_json::from_str(l).ok())
 }
 
-/// Both receivers in turn, so many times; the one that begins changes.
-pub fn rounds(lab: &Lab, rounds: u32, kinds: [Kind; 2], job: &Job) -> Result<Vec<[Reading; 2]>> {
-    let mut all = Vec::new();
-    for round in 0..rounds {
+/// Both receivers in turn, so many times; the one that begins changes. A round that others disturbed is
+/// done once more, up to twice as many rounds in all; what is still missing then is filled up from the
+/// disturbed ones, of which the number is given as well.
+pub fn rounds(lab: &Lab, wanted: u32, kinds: [Kind; 2], job: &Job) -> Result<(Vec<[Reading; 2]>, usize)> {
+    let (mut good, mut disturbed) = (Vec::new(), Vec::new());
+    let wanted = wanted as usize;
+    while good.len() < wanted && good.len() + disturbed.len() < 2 * wanted {
+        let round = good.len() + disturbed.len();
         let mut pair = [Reading::default(); 2];
         for turn in 0..2 {
-            let which = (turn + round as usize) % 2;
+            let which = (turn + round) % 2;
             pair[which] = measure(lab, kinds[which], job)?;
             println!("  {} {:<12} {}", round + 1, kinds[which], pair[which]);
         }
-        all.push(pair);
+        if !pair.iter().any(|r| r.disturbed(job)) { good.push(pair) } else { disturbed.push(pair) }
     }
-    Ok(all)
+    disturbed.truncate(wanted - good.len());
+    let bad = disturbed.len();
+    good.extend(disturbed);
+    Ok((good, bad))
 }
 
 /// The median; 0 of nothing.

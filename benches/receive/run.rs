@@ -146,7 +146,7 @@ impl Bench {
         let what = format!("{title}{groups_text}, {rate}/s");
         println!("\n{what}");
         let job = Job { groups, rate, time: self.options.time, busy: true };
-        let all = rounds(&self.lab, self.options.rounds, kinds, &job)?;
+        let (all, disturbed) = rounds(&self.lab, self.options.rounds, kinds, &job)?;
         let cost = |which: usize, of: fn(&Reading) -> f64| median(all.iter().map(|p| of(&p[which])));
         let ratio = |of: fn(&Reading) -> f64| median(all.iter().map(|p| of(&p[1]) / of(&p[0])));
         let (life, traffic) = (ratio(Reading::life), ratio(Reading::traffic));
@@ -159,11 +159,12 @@ impl Bench {
             );
         }
         println!("  ratio {life:.2}, {traffic:.2} while there was traffic; target at most {target}");
-        self.row(
-            &what,
-            &format!("at most {target}"),
-            format!("{life:.2} ({traffic:.2} while there was traffic)"),
-        );
+        let doubt = match disturbed {
+            0 => String::new(),
+            n => format!("; IN DOUBT: others disturbed {n} of {} rounds", all.len()),
+        };
+        let reached = format!("{life:.2} ({traffic:.2} while there was traffic{doubt})");
+        self.row(&what, &format!("at most {target}"), reached);
         Ok(all)
     }
 

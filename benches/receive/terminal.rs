@@ -14,7 +14,7 @@ use super::process::Process;
 /// The size of the terminal.
 const SIZE: Winsize = Winsize { ws_row: 36, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
 
-/// Starts a program as the leader of a session on a new terminal, which is read to its end.
+/// Starts a program, the leader of a session, on a new terminal, which is read to its end.
 pub fn start(command: &mut Command) -> Result<Process> {
     let ends = nix::pty::openpty(&SIZE, None).context("open a pseudo-terminal")?;
     let (master, slave): (OwnedFd, OwnedFd) = (ends.master, ends.slave);
@@ -26,7 +26,6 @@ pub fn start(command: &mut Command) -> Result<Process> {
     // SAFETY: the closure runs in the child between fork and exec and makes system calls only.
     unsafe {
         command.pre_exec(|| {
-            nix::unistd::setsid()?;
             if libc::ioctl(0, libc::TIOCSCTTY as _, 0) != 0 {
                 return Err(io::Error::last_os_error());
             }
