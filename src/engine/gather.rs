@@ -31,9 +31,12 @@ impl Default for Gather {
     }
 }
 
+/// More listeners gather longer by this for each.
+const EACH: Duration = Duration::from_micros(400);
+
 /// The longest gathering for this number of listeners.
 pub fn longest(listeners: usize) -> Duration {
-    if listeners <= FEW { SHORT } else { (SHORT * (listeners / FEW) as u32).min(LONG) }
+    if listeners <= FEW { SHORT } else { EACH.saturating_mul(listeners.min(1 << 20) as u32).min(LONG) }
 }
 
 impl Gather {
@@ -93,7 +96,7 @@ mod tests {
     #[test]
     fn many_listeners_gather_longer_so_that_wake_ups_stay_bounded() {
         assert_eq!(longest(20), 2 * MS);
-        assert_eq!(longest(100), 10 * MS);
+        assert_eq!(longest(100), 40 * MS);
         assert_eq!(longest(1000), 80 * MS);
     }
 }
