@@ -17,6 +17,7 @@ use crossterm::terminal::{
 use crossterm::{clipboard, cursor, queue, terminal};
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 
 /// How long the end waits for a terminal that takes nothing.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -77,6 +78,8 @@ impl Terminal {
                 std::process::exit(101);
             }
         }));
+        // Whether there are colours is the theme's business, which knows NO_COLOR and what was asked for.
+        crossterm::style::force_color_output(true);
         take()?;
         let page = Page::default();
         let inner = ratatui::Terminal::new(CrosstermBackend::new(page.clone()))?;
@@ -115,7 +118,10 @@ impl Terminal {
     /// # Errors
     /// When the terminal's size cannot be had.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.inner.clear()
+        // Not by its own `clear`, which asks the terminal where the cursor is and waits for the answer:
+        // over a slow line or in a stopped terminal none comes in time.
+        let size = self.inner.size()?;
+        self.inner.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     fn submit(&self) {

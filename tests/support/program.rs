@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde_json::Value;
 
 use super::netns::Lab;
+use super::pty::{Term, text};
 use super::run::{Outcome, Running, Sandbox};
 use super::traffic::{Count, Sending};
 
@@ -83,4 +84,30 @@ pub fn last<'v>(lines: &'v [Value], scope: &str, is: impl Fn(&Value) -> bool) ->
 pub fn counted(line: &Value) -> Count {
     let field = |name: &str| line[name].as_u64().unwrap_or_else(|| panic!("{name} in {line}"));
     Count { packets: field("packets"), bytes: field("payload_bytes") }
+}
+
+/// Starts the dashboard with blank-separated words in a terminal of this size, in a host if there is a
+/// lab.
+pub fn dashboard(
+    sandbox: &Sandbox,
+    place: Option<(&Lab, u8)>,
+    words: &str,
+    (rows, cols): (u16, u16),
+) -> Term {
+    let mut command = sandbox.mcscope(words.split_whitespace());
+    if let Some((lab, host)) = place {
+        lab.enter(host, &mut command);
+    }
+    Term::spawn(command, rows, cols)
+}
+
+/// Waits until a row of the screen holds all of these, and gives it.
+#[track_caller]
+pub fn wait_row(term: &mut Term, words: &[&str]) -> String {
+    let row = |s: &vt100::Screen| {
+        let all = text(s);
+        all.lines().find(|l| words.iter().all(|w| l.contains(w))).map(str::to_owned)
+    };
+    term.wait_until(&format!("a row with {words:?}"), |s| row(s).is_some());
+    row(term.screen()).expect("it was there")
 }
