@@ -37,7 +37,8 @@ impl Traffic {
         batch.clear();
         for _ in 0..SLOTS {
             let at = self.next * STEP;
-            let (source, n) = ((self.next % u64::from(self.sources)) as u32, self.next / u64::from(self.sources));
+            let (source, n) =
+                ((self.next % u64::from(self.sources)) as u32, self.next / u64::from(self.sources));
             self.payload[2..4].copy_from_slice(&(n as u16).to_be_bytes());
             self.payload[4..8].copy_from_slice(&((n * 160) as u32).to_be_bytes());
             let ip = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + source));

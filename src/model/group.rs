@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::base::batch::{Account, Datagram};
+use crate::base::batch::{Account, Capture, Datagram};
 use crate::base::group::{Membership, MembershipId};
 use crate::base::time::{Mono, SECOND_NS};
 use crate::model::here::Here;
@@ -28,9 +28,11 @@ pub enum Origin {
     Default,
 }
 
-/// The receive buffer of a membership's socket.
+/// The receive buffer of a membership: its socket's, or the interface's packet ring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Buffer {
+    /// Which of the two it is.
+    pub capture: Capture,
     /// Bytes the kernel grants; `None` where it does not say.
     pub granted_bytes: Option<u64>,
     /// What was asked for and the limit that clamped it, with the line that lifts it.
@@ -56,7 +58,8 @@ pub enum JoinState {
 /// Losses on this host, each cumulative since the last reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops {
-    /// SOCK: dropped at the socket's or ring's buffer; `None` where the system does not say.
+    /// SOCK: dropped at the socket's buffer; `None` where the system does not say, and with a packet
+    /// ring, whose drops are the interface's.
     pub socket_drops: Option<u64>,
     /// OURS: datagrams counted, not split by source.
     pub not_analysed: u64,

@@ -4,10 +4,10 @@
 //! ([`Model::advance`]) and is read between them. It calls no clock: replaying the same batches
 //! gives the same figures to the last digit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::batch::Batch;
+use crate::base::batch::{Batch, Capture};
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::time::{Mono, Now, SECOND_NS};
@@ -56,6 +56,22 @@ pub struct IfaceState {
     nic_read_at: Option<Mono>,
 }
 
+/// What the packet ring of an interface dropped. It cannot be told which group that belonged to, so it
+/// is shown on the interface and the whole, never on a group.
+#[derive(Clone, Copy, Debug, Default)]
+struct RingDrops {
+    cumulative: u64,
+    before_reset: u64,
+    /// So many more and it is told again.
+    tell_at: u64,
+}
+
+impl RingDrops {
+    fn drops(&self) -> u64 {
+        self.cumulative.saturating_sub(self.before_reset)
+    }
+}
+
 /// The whole, or a part of it, in one line of figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
@@ -94,6 +110,8 @@ pub struct Model {
     groups: Vec<Option<Box<Group>>>,
     order: Vec<MembershipId>,
     ifaces: Vec<IfaceState>,
+    rings: BTreeMap<Arc<str>, RingDrops>,
+    capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
     now: Now,
@@ -108,6 +126,8 @@ impl Model {
             groups: Vec::new(),
             order: Vec::new(),
             ifaces: Vec::new(),
+            rings: BTreeMap::new(),
+            capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
             now,
@@ -142,6 +162,11 @@ impl Model {
     /// The row that joins exactly this, if there is one.
     pub fn find(&self, membership: &Membership) -> Option<&Group> {
         self.groups().find(|g| *g.membership == *membership)
+    }
+
+    /// How datagrams come: as the last membership that stood has it.
+    pub fn capture(&self) -> Capture {
+        self.capture
     }
 
     /// The event log.
@@ -180,13 +205,23 @@ impl Model {
         self.order.push(id);
     }
 
-    /// A membership stands, for the first time or after a failure.
+    /// A membership stands, for the first time or after a failure. Each is told as joined once: what
+    /// stood before is joined again, and why is told by [`Model::rejoined`] unless it was asked for.
     pub fn joined(&mut self, id: MembershipId, buffer: Buffer, now: Now) {
         let at = Stamp { mono: now.mono, wall: now.wall };
         let Some(g) = self.group_mut(id) else { return };
+        let (stood_before, asked) = (g.since.is_some(), g.join == JoinState::Joining);
+        let capture = buffer.capture;
         g.stood(buffer, at);
-        let text = format!("joined {}", g.membership);
-        self.note_group(EventKind::Joined, id, now, text);
+        let membership = g.membership.clone();
+        self.capture = capture;
+        match (stood_before, asked) {
+            (false, _) => self.note_group(EventKind::Joined, id, now, format!("joined {membership}")),
+            (true, true) => {
+                self.note_group(EventKind::Rejoined, id, now, format!("joined {membership} again"));
+            }
+            (true, false) => {}
+        }
     }
 
     /// The receive buffer of a membership is another one now.
@@ -344,6 +379,19 @@ impl Model {
         }
     }
 
+    /// The cumulative drops of an interface's packet ring.
+    pub fn ring_drops(&mut self, iface: &Arc<str>, cumulative: u64, now: Now) {
+        let ring = self.rings.entry(iface.clone()).or_default();
+        ring.cumulative = cumulative;
+        let drops = ring.drops();
+        if drops > ring.tell_at {
+            // Told again when it has doubled: an overload that lasts is one story, not a thousand.
+            ring.tell_at = drops * 2;
+            let text = format!("{iface}: {drops} dropped at the packet ring");
+            self.note(EventKind::Dropped, Some(iface.clone()), text, now);
+        }
+    }
+
     // ---- traffic and time ------------------------------------------------------------------
 
     /// Counts a batch.
@@ -363,6 +411,7 @@ impl Model {
             let id = run[0].membership.0 as usize;
             // A row that was left while its last batch was under way has no place any more.
             let Some(group) = groups.get_mut(id).and_then(Option::as_deref_mut) else { continue };
+            group.sources.warm(run.iter().map(|d| d.source));
             for d in run {
                 let at = Stamp { mono: group.arrival(d, received), wall: d.time };
                 let found = group.record(d, batch.payload(d), at, || own.contains(&d.source), ring);
@@ -398,9 +447,12 @@ impl Model {
     }
 
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
-    /// the last figures are final.
+    /// the last figures, states and events are final.
     pub fn finish(&mut self) {
-        for g in self.groups.iter_mut().flatten() {
+        let Model { groups, events, now, .. } = self;
+        for g in groups.iter_mut().flatten() {
+            g.scan_at = now.mono;
+            telling::settle_group(events, g, *now);
             for s in g.sources.iter_mut() {
                 s.finish(&mut g.here);
             }
@@ -418,6 +470,9 @@ impl Model {
             None => {
                 for g in self.groups.iter_mut().flatten() {
                     g.reset();
+                }
+                for ring in self.rings.values_mut() {
+                    (ring.before_reset, ring.tell_at) = (ring.cumulative, 0);
                 }
                 for i in &mut self.ifaces {
                     i.nic_base = i.nic_base.map(|b| b + i.nic_drops.unwrap_or(0));
@@ -437,6 +492,9 @@ impl Model {
                 *t.nic_drops.get_or_insert_default() += n;
             }
         }
+        for ring in self.rings.values() {
+            *t.socket_drops.get_or_insert_default() += ring.drops();
+        }
         t
     }
 
@@ -444,10 +502,13 @@ impl Model {
     pub fn totals_of_iface(&self, name: &str) -> Totals {
         let mut t = self.totals_of(self.groups().filter(|g| &*g.membership.iface == name));
         t.nic_drops = self.iface(name).and_then(|i| i.nic_drops);
+        if let Some(ring) = self.rings.get(name) {
+            *t.socket_drops.get_or_insert_default() += ring.drops();
+        }
         t
     }
 
-    /// These rows together; without NIC, which is no property of a row.
+    /// These rows together; without NIC and the drops of packet rings, which are no property of a row.
     pub fn totals_of<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Totals {
         let mut t = Totals::default();
         for g in groups {
