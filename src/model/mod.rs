@@ -411,6 +411,7 @@ impl Model {
             let id = run[0].membership.0 as usize;
             // A row that was left while its last batch was under way has no place any more.
             let Some(group) = groups.get_mut(id).and_then(Option::as_deref_mut) else { continue };
+            group.sources.warm(run.iter().map(|d| d.source));
             for d in run {
                 let at = Stamp { mono: group.arrival(d, received), wall: d.time };
                 let found = group.record(d, batch.payload(d), at, || own.contains(&d.source), ring);

@@ -68,6 +68,11 @@ impl RateWindow {
         b.ip_bytes = b.ip_bytes.saturating_add(u32::try_from(w.ip_bytes).unwrap_or(u32::MAX));
     }
 
+    /// Number of the bucket being filled.
+    pub(crate) fn current(&self) -> u64 {
+        self.current
+    }
+
     fn roll(&mut self, to: u64) {
         let steps = (to - self.current).min(BUCKETS as u64 + 1);
         for k in 0..steps {

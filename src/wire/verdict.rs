@@ -72,6 +72,11 @@ impl Verdict {
         self.standing
     }
 
+    /// How many datagrams it has seen; it starts over at some point.
+    pub fn seen(&self) -> u32 {
+        self.seen
+    }
+
     /// The protocol whose numbers are worth following: the one it is taken for, or else the one that
     /// is being proved. What was followed on a guess is good for nothing unless the guess is proved.
     pub fn followed(&self) -> Option<&'static Protocol> {
