@@ -165,7 +165,11 @@ impl Bench {
             0 => String::new(),
             n => format!("; IN DOUBT: others disturbed {n} of {} rounds", all.len()),
         };
-        let reached = format!("{life:.2} ({traffic:.2} while there was traffic{doubt})");
+        let skipped = match all.iter().filter_map(|p| p[1].not_analysed).sum::<u64>() {
+            0 => String::new(),
+            n => format!("; {n} not analysed"),
+        };
+        let reached = format!("{life:.2} ({traffic:.2} while there was traffic{skipped}{doubt})");
         self.row(&what, &format!("at most {target}"), reached);
         Ok(all)
     }
