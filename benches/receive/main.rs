@@ -7,8 +7,9 @@
 //!
 //! Parts: `sockets`, `dashboard`, `groups`, `ring`, `latency`, `joins`. It needs Linux, root, two
 //! CPUs and `ip`; `ring` needs `tcpdump`. The sender is pinned to the first CPU, the receiver to the
-//! second. Whatever compiles or runs beside it is in the figures: each line says how busy others kept
-//! the receiver's CPU.
+//! second, both ahead of other sessions. On a machine that others use a receiver still pays for waking
+//! into their work, and one that wakes often pays most: each line says how busy others kept the
+//! receiver's CPU, and figures of disturbed rounds are marked as in doubt.
 //!
 //! A figure is the CPU time of the whole process, all threads, over the packets that were delivered:
 //! once for its whole life as `wait4` tells it, with start, joins and final output (the stricter
