@@ -13,6 +13,7 @@ use crate::base::iface::Iface;
 use crate::base::time::{Now, SECOND_NS};
 
 pub mod event;
+pub mod filter;
 pub mod group;
 pub mod packets;
 pub mod quantile;
