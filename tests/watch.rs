@@ -32,7 +32,7 @@ fn nulls(line: &Value) -> BTreeSet<&str> {
     all.iter().filter(|(_, v)| v.is_null()).map(|(k, _)| k.as_str()).collect()
 }
 
-fn set<'a>(words: &'a str) -> BTreeSet<&'a str> {
+fn set(words: &str) -> BTreeSet<&str> {
     words.split_whitespace().collect()
 }
 
@@ -66,7 +66,7 @@ fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
 
     let first = &lines[0];
     assert_eq!(first["type"], "joined", "a membership is told before anything else");
-    assert_eq!(fields(first), set("v type time group port iface sources rcvbuf_bytes"));
+    assert_eq!(fields(first), set("v type time group port iface sources rcvbuf_bytes capture"));
     assert_eq!((&first["group"], &first["port"]), (&group.ip().to_string().into(), &21001.into()));
     assert_eq!((&first["iface"], &first["sources"]), (&"lo".into(), &Value::Array(vec![])));
     assert!(first["rcvbuf_bytes"].as_u64() > Some(1000), "{first}");

@@ -43,6 +43,26 @@ pub struct Datagram {
     slot: u16,
 }
 
+/// How datagrams come from the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Capture {
+    /// By a socket for each membership.
+    #[default]
+    Sockets,
+    /// By a memory-mapped packet ring for each interface.
+    Ring,
+}
+
+impl Capture {
+    /// The word that chooses it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Capture::Sockets => "sockets",
+            Capture::Ring => "ring",
+        }
+    }
+}
+
 /// The running account of a membership: what its receiver counted beside the datagrams.
 ///
 /// Cumulative since the row was asked for, over all sockets it had; a later account replaces an
@@ -51,8 +71,8 @@ pub struct Datagram {
 pub struct Account {
     /// Whose account it is.
     pub membership: MembershipId,
-    /// Datagrams that the kernel dropped at this socket's (or ring's) buffer; `None` where the
-    /// system does not say.
+    /// Datagrams that the kernel dropped at this socket's buffer; `None` where the system does not
+    /// say, and with a packet ring, whose drops are the interface's.
     pub socket_drops: Option<u64>,
     /// Datagrams counted by the receiver but not handed on.
     pub not_analysed: u64,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::base::batch::Capture;
 use crate::base::group::Membership;
 use crate::base::iface::{Iface, IfaceKind};
 use crate::base::registry::Registry;
@@ -20,11 +21,12 @@ use crate::base::resolve::{self, Context};
 use crate::base::time::Wall;
 use crate::base::units;
 use crate::config::{Config, Places};
+use crate::engine::Options;
 use crate::export::table;
 use crate::model::{Settings, filter};
 use crate::model::group::Origin;
 use crate::net::socket::{Receiver, SocketOptions};
-use crate::net::{iface, limits};
+use crate::net::{iface, limits, ring};
 
 mod dashboard;
 mod demo;
@@ -126,9 +128,15 @@ struct Cli {
 /// What every command that receives can be told.
 #[derive(Args, Clone, Debug)]
 struct Common {
-    /// Receive buffer to ask for, for each group (as in 4MiB); the system's default without it
+    /// Receive buffer to ask for, for each group (as in 4MiB), or for each packet ring; the system's
+    /// default without it, 8 MiB for a ring
     #[arg(long, value_name = "BYTES")]
     rcvbuf: Option<String>,
+
+    /// How to receive: a socket for each group, or one packet ring for each interface, which is many times
+    /// cheaper but needs CAP_NET_RAW and sees what the firewall would keep away
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = CaptureArg::Sockets)]
+    capture: CaptureArg,
 
     /// Do not look up the names of senders
     #[arg(long)]
@@ -137,6 +145,24 @@ struct Common {
     /// Read the settings from this file
     #[arg(long, value_name = "FILE", env = "MCSCOPE_CONFIG")]
     config: Option<PathBuf>,
+}
+
+/// The ways to receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CaptureArg {
+    /// A socket for each group
+    Sockets,
+    /// A memory-mapped packet ring for each interface (Linux, CAP_NET_RAW)
+    Ring,
+}
+
+impl From<CaptureArg> for Capture {
+    fn from(arg: CaptureArg) -> Capture {
+        match arg {
+            CaptureArg::Sockets => Capture::Sockets,
+            CaptureArg::Ring => Capture::Ring,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -278,7 +304,8 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             dashboard(cli.groups, cli.demo, cli.theme, &cli.common)
         }
         Some(Command::Demo { theme }) => {
-            let common = Common { rcvbuf: None, no_resolve: false, config: None };
+            let common =
+                Common { rcvbuf: None, capture: CaptureArg::Sockets, no_resolve: false, config: None };
             dashboard(Vec::new(), true, theme, &common)
         }
         Some(Command::Watch(args)) => {
@@ -399,7 +426,12 @@ fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, Cli
 }
 
 fn start(ifaces: &[Iface], common: &Common, config: &Config, keep: Settings) -> Result<Session, CliError> {
-    let options = socket_options(common, config)?;
+    let capture = Capture::from(common.capture);
+    if capture == Capture::Ring {
+        // Before anything is joined: with sockets instead, the figures would be others.
+        ring::available().map_err(|e| CliError::could_not(e.to_string()))?;
+    }
+    let options = Options { capture, sockets: socket_options(common, config)? };
     Session::start(ifaces, options, keep)
         .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))
 }

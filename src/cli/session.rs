@@ -9,13 +9,12 @@ use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::units;
-use crate::engine::Engine;
 use crate::engine::command::{Command, Respond, SendId, SendJob, SendProgress, SendState, Update};
+use crate::engine::{Engine, Options};
 use crate::model::event::EventKind;
 use crate::model::group::{JoinState, Origin};
 use crate::model::{Model, Settings};
 use crate::net::clock;
-use crate::net::socket::SocketOptions;
 
 /// Sends that are remembered.
 const SENDS_MAX: usize = 100;
@@ -50,7 +49,7 @@ impl Session {
     ///
     /// # Errors
     /// When no thread can be had.
-    pub fn start(ifaces: &[Iface], options: SocketOptions, settings: Settings) -> std::io::Result<Session> {
+    pub fn start(ifaces: &[Iface], options: Options, settings: Settings) -> std::io::Result<Session> {
         let now = clock::now();
         let mut model = Model::new(settings, now);
         model.set_ifaces(ifaces.to_vec(), now);
@@ -286,6 +285,7 @@ fn take(
                 model.nic_drops(&name, drops);
             }
         }
+        Update::RingDrops(iface, drops) => model.ring_drops(&iface, drops, now),
         Update::Own(endpoint) => model.own(endpoint),
         Update::Sending(id, progress) => {
             if let Some((_, p)) = sends.iter_mut().find(|(i, _)| *i == id) {

@@ -85,6 +85,8 @@ pub enum Update {
     Ifaces(Vec<Iface>),
     /// Cumulative receive drops of interfaces, once a second.
     NicDrops(Vec<(Arc<str>, u64)>),
+    /// Cumulative drops of an interface's packet ring, over all rings it had.
+    RingDrops(Arc<str>, u64),
     /// A socket of ours sends from here.
     Own(Endpoint),
     /// How a send is getting on: several times a second, and once when it ends.

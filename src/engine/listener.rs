@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::base::batch::{Account, Batch};
+use crate::base::batch::{Account, Batch, Capture};
 use crate::base::group::{Membership, MembershipId};
 use crate::engine::command::{Respond, Update};
 use crate::engine::gather::Gather;
@@ -22,9 +22,9 @@ use crate::net::socket::{GroupSocket, RcvBuf, SocketOptions};
 use crate::net::wake::Waker;
 
 /// Stack of a listener: it keeps its buffers on the heap and recurses nowhere.
-const STACK: usize = 128 << 10;
+pub(super) const STACK: usize = 128 << 10;
 /// A socket's drop counter is read this often while there is traffic, and once this long after it.
-const ACCOUNT_EVERY: Duration = Duration::from_millis(100);
+pub(super) const ACCOUNT_EVERY: Duration = Duration::from_millis(100);
 /// Receive buffer asked for when nobody says how large. It is a limit and no memory: the kernel
 /// charges what waits in it. 4 MiB hold some 10 ms at 400,000 datagrams a second.
 const BUFFER: usize = 4 << 20;
@@ -44,6 +44,8 @@ pub(super) struct Shared {
     pub options: SocketOptions,
     /// Listeners that run at present: the more, the longer each gathers.
     pub listeners: Arc<AtomicUsize>,
+    /// How datagrams come.
+    pub capture: Capture,
     pub limiter: Arc<Limiter>,
 }
 
@@ -285,7 +287,7 @@ impl Run {
     fn hand_on(&mut self, mut batch: Box<Batch>) {
         if self.responder.is_on() {
             let before = self.responder.answered();
-            let said = self.responder.answer(&batch, &self.start.membership, self.start.ifindex);
+            let said = self.responder.answer(&batch, self.id, &self.start.membership, self.start.ifindex);
             if self.responder.answered() != before {
                 let _ = self.shared.updates.try_send(Update::Answered(self.id, self.responder.answered()));
             }
@@ -403,5 +405,5 @@ fn buffer(r: RcvBuf) -> Buffer {
         let remedy = r.remedy().unwrap_or_default();
         format!("asked for {} bytes, the system grants {}; {remedy}", r.asked.unwrap_or(0), c.limit)
     });
-    Buffer { granted_bytes: Some(r.granted as u64), clamped }
+    Buffer { capture: Capture::Sockets, granted_bytes: Some(r.granted as u64), clamped }
 }

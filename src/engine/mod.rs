@@ -10,6 +10,9 @@
 //! batch goes on draining its socket and counts. Updates are few; who sends one waits for the front
 //! end, which takes them until it ends.
 //!
+//! With a packet ring ([`Capture::Ring`]) there is one listener for each interface instead of one for
+//! each membership; nothing else differs.
+//!
 //! The end, in this order: the front end drops its command channel; the supervisor stops the
 //! listeners and senders and waits for each; the front end waits for the supervisor. Each thread
 //! wakes at once and waits for nothing but a system call that does not block.
@@ -20,7 +23,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::base::batch::Batch;
+use crate::base::batch::{Batch, Capture};
 use crate::base::iface::Iface;
 use crate::net::socket::SocketOptions;
 
@@ -32,6 +35,7 @@ mod names;
 pub mod plan;
 pub mod pool;
 pub mod responder;
+mod ring;
 pub mod sender;
 mod supervisor;
 
@@ -44,6 +48,15 @@ use supervisor::Supervisor;
 const COMMANDS: usize = 65_536;
 /// Updates that may wait.
 const UPDATES: usize = 4096;
+
+/// How the engine receives.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// By sockets, or by a packet ring on each interface; never chosen silently.
+    pub capture: Capture,
+    /// How sockets are made. Of a ring, the receive buffer's size is the ring's.
+    pub sockets: SocketOptions,
+}
 
 /// The running engine, as its front end holds it.
 pub struct Engine {
@@ -59,7 +72,7 @@ impl Engine {
     ///
     /// # Errors
     /// When no thread can be had.
-    pub fn start(ifaces: Vec<Iface>, options: SocketOptions) -> std::io::Result<Engine> {
+    pub fn start(ifaces: Vec<Iface>, options: Options) -> std::io::Result<Engine> {
         let (commands, to_do) = bounded(COMMANDS);
         let (say, updates) = bounded(UPDATES);
         let (hand_on, batches) = bounded(BATCHES);
@@ -68,7 +81,8 @@ impl Engine {
             pool: pool.clone(),
             batches: hand_on,
             updates: say,
-            options,
+            options: options.sockets,
+            capture: options.capture,
             listeners: Arc::new(AtomicUsize::new(0)),
             limiter: Arc::default(),
         };

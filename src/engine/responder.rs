@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use crate::base::batch::{Batch, Datagram};
-use crate::base::group::{Endpoint, Membership};
+use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::time::{Mono, SECOND_NS};
 use crate::engine::command::Respond;
 use crate::net::send::{SendOptions, SendSocket};
@@ -91,6 +91,8 @@ pub struct Responder {
     reply: Vec<u8>,
     /// Answers refused by the limit or by the kernel, told when their number doubles.
     refused: u64,
+    /// How many of these the next word about it waits for.
+    tell_at: u64,
     answered: u64,
 }
 
@@ -105,6 +107,7 @@ impl Responder {
             multicast: None,
             reply: Vec::new(),
             refused: 0,
+            tell_at: 1,
             answered: 0,
         }
     }
@@ -133,11 +136,17 @@ impl Responder {
         (self.unicast, self.multicast) = (None, None);
     }
 
-    /// Answers the datagrams of a batch that are to be answered. Returns a line for the event log
+    /// Answers the datagrams of a batch that came for this row and are to be answered. Returns a line for the event log
     /// when something stood in the way.
-    pub fn answer(&mut self, batch: &Batch, membership: &Membership, ifindex: u32) -> Option<String> {
+    pub fn answer(
+        &mut self,
+        batch: &Batch,
+        id: MembershipId,
+        membership: &Membership,
+        ifindex: u32,
+    ) -> Option<String> {
         let mut trouble = None;
-        for d in batch.datagrams() {
+        for d in batch.datagrams().iter().filter(|d| d.membership == id) {
             let verdict = judge(self.mode, batch.payload(d), d.source, &self.own);
             let Verdict::Answer { multicast } = verdict else { continue };
             if !self.limiter.allow(batch.received.mono) {
@@ -153,9 +162,9 @@ impl Responder {
                 }
             }
         }
-        trouble
-            .filter(|_| self.refused.is_power_of_two())
-            .map(|t| format!("{}: {} not answered: {t}", membership, self.refused))
+        let text = trouble.filter(|_| self.refused >= self.tell_at)?;
+        self.tell_at = self.refused * 2;
+        Some(format!("{membership}: {} not answered: {text}", self.refused))
     }
 
     fn send(

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use crate::base::batch::Account;
+use crate::base::batch::{Account, Capture};
 use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::engine::command::{Command, Respond, SendId, SendProgress, SendState, Update};
 use crate::engine::listener::{Listener, Message, Shared, Start};
 use crate::engine::names::Names;
+use crate::engine::ring::{Order, RingListener};
 use crate::engine::sender::Sending;
 use crate::model::event::EventKind;
 use crate::net::iface::{self, Watch};
@@ -43,6 +44,10 @@ pub(super) struct Supervisor {
     commands: Receiver<Command>,
     shared: Shared,
     rows: BTreeMap<MembershipId, Row>,
+    /// The listeners of packet rings, by the interface's index.
+    rings: BTreeMap<u32, RingListener>,
+    /// What the rings of each interface dropped that are no more.
+    ring_drops: BTreeMap<Arc<str>, u64>,
     sends: BTreeMap<SendId, Sending>,
     ifaces: Vec<Iface>,
     own: Arc<[IpAddr]>,
@@ -60,8 +65,19 @@ impl Supervisor {
         std::thread::Builder::new().name("supervisor".into()).spawn(move || {
             let own = own_addresses(&ifaces);
             let names = Names::spawn(shared.updates.clone()).ok();
-            let (rows, sends, dark) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-            Supervisor { commands, shared, rows, sends, ifaces, own, names, dark }.run();
+            let supervisor = Supervisor {
+                commands,
+                shared,
+                rows: BTreeMap::new(),
+                rings: BTreeMap::new(),
+                ring_drops: BTreeMap::new(),
+                sends: BTreeMap::new(),
+                ifaces,
+                own,
+                names,
+                dark: Vec::new(),
+            };
+            supervisor.run();
         })
     }
 
@@ -109,9 +125,13 @@ impl Supervisor {
         for row in self.rows.values() {
             row.listener.iter().for_each(Listener::stop);
         }
+        self.rings.values().for_each(RingListener::stop);
         self.sends.values().for_each(Sending::stop);
         for row in std::mem::take(&mut self.rows).into_values() {
             row.listener.map(Listener::join);
+        }
+        for ring in std::mem::take(&mut self.rings).into_values() {
+            ring.join();
         }
         for send in std::mem::take(&mut self.sends).into_values() {
             send.join();
@@ -130,6 +150,12 @@ impl Supervisor {
             Command::Leave(id) => {
                 if let Some(row) = self.rows.remove(&id) {
                     row.listener.map(Listener::join);
+                    if let Some(ring) = self.rings.get(&row.ifindex) {
+                        ring.remove(id);
+                        if self.rows.values().all(|r| r.ifindex != row.ifindex) {
+                            self.end_ring(row.ifindex, &row.membership.iface);
+                        }
+                    }
                     self.say(Update::Left(id));
                 }
             }
@@ -161,8 +187,11 @@ impl Supervisor {
     }
 
     fn tell(&self, id: MembershipId, message: Message) {
-        if let Some(l) = self.rows.get(&id).and_then(|r| r.listener.as_ref()) {
+        let Some(row) = self.rows.get(&id) else { return };
+        if let Some(l) = &row.listener {
             l.tell(message);
+        } else if let Some(ring) = self.rings.get(&row.ifindex) {
+            ring.order(Order::Tell(id, message));
         }
     }
 
@@ -182,7 +211,13 @@ impl Supervisor {
             self.say(Update::Failed { id, error, remedy });
             return;
         };
-        row.ifindex = ifindex;
+        let before = std::mem::replace(&mut row.ifindex, ifindex);
+        if self.shared.capture == Capture::Ring {
+            if before != ifindex {
+                self.end_ring(before, &name);
+            }
+            return self.open_on_ring(id, ifindex, again);
+        }
         let start = Start {
             id,
             membership: row.membership.clone(),
@@ -199,6 +234,48 @@ impl Supervisor {
                 let remedy =
                     "raise the limit of threads (ulimit -u, kernel.threads-max, the cgroup's pids.max)";
                 self.say(Update::Failed { id, error, remedy: Some(remedy.into()) });
+            }
+        }
+    }
+
+    /// Joins a row on the ring of its interface, which is opened for the first one.
+    fn open_on_ring(&mut self, id: MembershipId, ifindex: u32, again: Option<String>) {
+        let Some(name) = self.rows.get(&id).map(|r| r.membership.iface.clone()) else { return };
+        if self.rings.get(&ifindex).is_some_and(RingListener::ended) {
+            self.end_ring(ifindex, &name);
+        }
+        if !self.rings.contains_key(&ifindex) {
+            let drops = self.ring_drops.get(&name).copied().unwrap_or(0);
+            match RingListener::spawn(&name, ifindex, drops, self.shared.clone()) {
+                Ok(ring) => {
+                    self.rings.insert(ifindex, ring);
+                }
+                Err(e) => {
+                    self.say(Update::Failed { id, error: e.reason(), remedy: e.remedy() });
+                    return;
+                }
+            }
+        }
+        let (Some(row), Some(ring)) = (self.rows.get(&id), self.rings.get(&ifindex)) else { return };
+        let start = Start {
+            id,
+            membership: row.membership.clone(),
+            ifindex,
+            account: row.account,
+            respond: row.respond,
+            own: self.own.clone(),
+            again,
+        };
+        ring.order(Order::Add(Box::new(start)));
+    }
+
+    /// Ends the ring of an interface, if there is one, and keeps what it counted.
+    fn end_ring(&mut self, ifindex: u32, name: &Arc<str>) {
+        let Some(end) = self.rings.remove(&ifindex).and_then(RingListener::join) else { return };
+        self.ring_drops.insert(name.clone(), end.drops);
+        for account in end.accounts {
+            if let Some(row) = self.rows.get_mut(&account.membership) {
+                row.account = account;
             }
         }
     }
@@ -248,9 +325,14 @@ impl Supervisor {
         let name = row.membership.iface.clone();
         let now = self.ifaces.iter().find(|i| i.name == name);
         let was = before.iter().any(|i| i.name == name);
-        let running = row.listener.as_ref().is_some_and(|l| !l.ended());
+        let ifindex = row.ifindex;
+        let running = match &row.listener {
+            Some(l) => !l.ended(),
+            None => self.rings.get(&ifindex).is_some_and(|r| !r.ended()),
+        };
         match now {
             None if was => {
+                self.end_ring(ifindex, &name);
                 if let Some(row) = self.rows.get_mut(&id)
                     && let Some(account) = row.listener.take().and_then(Listener::join)
                 {

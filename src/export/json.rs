@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::base::batch::Datagram;
+use crate::base::batch::{Capture, Datagram};
 use crate::base::group::Membership;
 use crate::base::time::Wall;
 use crate::export::stats::Stats;
@@ -46,23 +46,31 @@ pub struct Joined {
     pub iface: Arc<str>,
     /// The senders let through; empty for any.
     pub sources: Vec<String>,
-    /// Receive buffer granted; `null` where the system does not say.
+    /// Receive buffer granted, or the packet ring's size; `null` where the system does not say.
     pub rcvbuf_bytes: Option<u64>,
+    /// `sockets` or `ring`: what the datagrams come by.
+    pub capture: &'static str,
 }
 
 /// The line for a membership that stands.
 pub fn joined(at: Wall, g: &Group) -> String {
     let m = &g.membership;
-    let rcvbuf_bytes = match &g.join {
-        JoinState::Joined(b) => b.granted_bytes,
-        _ => None,
+    let (rcvbuf_bytes, capture) = match &g.join {
+        JoinState::Joined(b) => (b.granted_bytes, b.capture),
+        _ => (None, Capture::default()),
     };
     let sources = match &m.filter {
         crate::base::group::SourceFilter::Include(list) => list.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     };
-    let body =
-        Joined { group: m.group.to_string(), port: m.port, iface: m.iface.clone(), sources, rcvbuf_bytes };
+    let body = Joined {
+        group: m.group.to_string(),
+        port: m.port,
+        iface: m.iface.clone(),
+        sources,
+        rcvbuf_bytes,
+        capture: capture.word(),
+    };
     line("joined", at, body)
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::base::batch::Capture;
 use crate::base::group::Membership;
 use crate::base::time::Wall;
 use crate::base::units;
@@ -9,7 +10,7 @@ use crate::export::json::Packet;
 use crate::export::table::columns;
 use crate::model::Model;
 use crate::model::event::Event;
-use crate::model::group::Group;
+use crate::model::group::{Group, JoinState};
 
 /// A time of day with microseconds, `utc_offset_s` seconds east of UTC.
 pub fn clock(at: Wall, utc_offset_s: i32) -> String {
@@ -20,7 +21,11 @@ pub fn clock(at: Wall, utc_offset_s: i32) -> String {
 /// A membership that stands.
 pub fn joined(at: Wall, g: &Group, utc_offset_s: i32) -> String {
     let label = g.label.as_deref().map_or_else(String::new, |l| format!("  ({l})"));
-    format!("{}  joined {}{label}", clock(at, utc_offset_s), g.membership)
+    let by = match &g.join {
+        JoinState::Joined(b) if b.capture == Capture::Ring => "  by packet ring",
+        _ => "",
+    };
+    format!("{}  joined {}{label}{by}", clock(at, utc_offset_s), g.membership)
 }
 
 /// An event.

@@ -4,17 +4,19 @@
 //! ([`Model::advance`]) and is read between them. It calls no clock: replaying the same batches
 //! gives the same figures to the last digit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::batch::Batch;
+use crate::base::batch::{Batch, Capture};
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
-use crate::base::time::{Now, SECOND_NS};
+use crate::base::time::{Mono, Now, SECOND_NS};
 
+pub mod continuity;
 pub mod event;
 pub mod filter;
 pub mod group;
+pub mod here;
 pub mod packets;
 pub mod quantile;
 pub mod rate;
@@ -52,6 +54,23 @@ pub struct IfaceState {
     /// Receive drops since watching began (NIC); `None` where the system does not say.
     pub nic_drops: Option<u64>,
     nic_base: Option<u64>,
+    nic_read_at: Option<Mono>,
+}
+
+/// What the packet ring of an interface dropped. It cannot be told which group that belonged to, so it
+/// is shown on the interface and the whole, never on a group.
+#[derive(Clone, Copy, Debug, Default)]
+struct RingDrops {
+    cumulative: u64,
+    before_reset: u64,
+    /// So many more and it is told again.
+    tell_at: u64,
+}
+
+impl RingDrops {
+    fn drops(&self) -> u64 {
+        self.cumulative.saturating_sub(self.before_reset)
+    }
 }
 
 /// The whole, or a part of it, in one line of figures.
@@ -65,8 +84,12 @@ pub struct Totals {
     pub counters: Counters,
     /// The last second; `None` before one is complete.
     pub rate: Option<Rate>,
-    /// NET: numbers missing; `None` while no counter is known.
+    /// NET: numbers missing on the way; `None` while no counter is known.
     pub lost: Option<u64>,
+    /// Numbers missing that this host dropped.
+    pub lost_here: Option<u64>,
+    /// Numbers missing that this host or the network dropped: it cannot be told.
+    pub lost_unclear: Option<u64>,
     /// Numbers seen again.
     pub duplicates: Option<u64>,
     /// Numbers that came late.
@@ -88,6 +111,8 @@ pub struct Model {
     groups: Vec<Option<Box<Group>>>,
     order: Vec<MembershipId>,
     ifaces: Vec<IfaceState>,
+    rings: BTreeMap<Arc<str>, RingDrops>,
+    capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
     now: Now,
@@ -102,6 +127,8 @@ impl Model {
             groups: Vec::new(),
             order: Vec::new(),
             ifaces: Vec::new(),
+            rings: BTreeMap::new(),
+            capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
             now,
@@ -136,6 +163,11 @@ impl Model {
     /// The row that joins exactly this, if there is one.
     pub fn find(&self, membership: &Membership) -> Option<&Group> {
         self.groups().find(|g| *g.membership == *membership)
+    }
+
+    /// How datagrams come: as the last membership that stood has it.
+    pub fn capture(&self) -> Capture {
+        self.capture
     }
 
     /// The event log.
@@ -174,13 +206,23 @@ impl Model {
         self.order.push(id);
     }
 
-    /// A membership stands, for the first time or after a failure.
+    /// A membership stands, for the first time or after a failure. Each is told as joined once: what
+    /// stood before is joined again, and why is told by [`Model::rejoined`] unless it was asked for.
     pub fn joined(&mut self, id: MembershipId, buffer: Buffer, now: Now) {
         let at = Stamp { mono: now.mono, wall: now.wall };
         let Some(g) = self.group_mut(id) else { return };
+        let (stood_before, asked) = (g.since.is_some(), g.join == JoinState::Joining);
+        let capture = buffer.capture;
         g.stood(buffer, at);
-        let text = format!("joined {}", g.membership);
-        self.note_group(EventKind::Joined, id, now, text);
+        let membership = g.membership.clone();
+        self.capture = capture;
+        match (stood_before, asked) {
+            (false, _) => self.note_group(EventKind::Joined, id, now, format!("joined {membership}")),
+            (true, true) => {
+                self.note_group(EventKind::Rejoined, id, now, format!("joined {membership} again"));
+            }
+            (true, false) => {}
+        }
     }
 
     /// The receive buffer of a membership is another one now.
@@ -304,6 +346,7 @@ impl Model {
             self.ifaces.push(IfaceState {
                 nic_drops: same.and_then(|o| o.nic_drops),
                 nic_base: same.and_then(|o| o.nic_base),
+                nic_read_at: same.and_then(|o| o.nic_read_at),
                 iface,
             });
         }
@@ -323,9 +366,30 @@ impl Model {
 
     /// The kernel's cumulative receive drops of an interface. The first figure is the zero.
     pub fn nic_drops(&mut self, iface: &str, cumulative: u64) {
+        let now = self.now.mono;
         if let Some(i) = self.ifaces.iter_mut().find(|i| &*i.iface.name == iface) {
             let base = *i.nic_base.get_or_insert(cumulative);
-            i.nic_drops = Some(cumulative.saturating_sub(base));
+            let before = i.nic_drops.replace(cumulative.saturating_sub(base)).unwrap_or(0);
+            let moved = cumulative.saturating_sub(base).saturating_sub(before);
+            let since = i.nic_read_at.replace(now).unwrap_or(now);
+            for g in self.groups.iter_mut().flatten().filter(|g| &*g.membership.iface == iface) {
+                // The counter is of all frames of the interface: whose they were is not known.
+                // Nor exactly when: the model's time is that of its last turn.
+                g.here.moved(since, now.plus(SECOND_NS / 2), moved, false);
+            }
+        }
+    }
+
+    /// The cumulative drops of an interface's packet ring.
+    pub fn ring_drops(&mut self, iface: &Arc<str>, cumulative: u64, now: Now) {
+        let ring = self.rings.entry(iface.clone()).or_default();
+        ring.cumulative = cumulative;
+        let drops = ring.drops();
+        if drops > ring.tell_at {
+            // Told again when it has doubled: an overload that lasts is one story, not a thousand.
+            ring.tell_at = drops * 2;
+            let text = format!("{iface}: {drops} dropped at the packet ring");
+            self.note(EventKind::Dropped, Some(iface.clone()), text, now);
         }
     }
 
@@ -338,6 +402,11 @@ impl Model {
             .settings
             .keep_packets
             .then(|| (BUDGET_BYTES / self.order.len().max(1)).clamp(RING_MIN, RING_MAX));
+        for a in &batch.accounts {
+            if let Some(g) = self.group_mut(a.membership) {
+                g.dropped(a, received.mono);
+            }
+        }
         let Model { groups, own, events, .. } = self;
         for run in batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
             let id = run[0].membership.0 as usize;
@@ -378,11 +447,14 @@ impl Model {
     }
 
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
-    /// the last figures are final.
+    /// the last figures, states and events are final.
     pub fn finish(&mut self) {
-        for g in self.groups.iter_mut().flatten() {
+        let Model { groups, events, now, .. } = self;
+        for g in groups.iter_mut().flatten() {
+            g.scan_at = now.mono;
+            telling::settle_group(events, g, *now);
             for s in g.sources.iter_mut() {
-                s.finish();
+                s.finish(&mut g.here);
             }
         }
     }
@@ -398,6 +470,9 @@ impl Model {
             None => {
                 for g in self.groups.iter_mut().flatten() {
                     g.reset();
+                }
+                for ring in self.rings.values_mut() {
+                    (ring.before_reset, ring.tell_at) = (ring.cumulative, 0);
                 }
                 for i in &mut self.ifaces {
                     i.nic_base = i.nic_base.map(|b| b + i.nic_drops.unwrap_or(0));
@@ -417,6 +492,9 @@ impl Model {
                 *t.nic_drops.get_or_insert_default() += n;
             }
         }
+        for ring in self.rings.values() {
+            *t.socket_drops.get_or_insert_default() += ring.drops();
+        }
         t
     }
 
@@ -424,10 +502,13 @@ impl Model {
     pub fn totals_of_iface(&self, name: &str) -> Totals {
         let mut t = self.totals_of(self.groups().filter(|g| &*g.membership.iface == name));
         t.nic_drops = self.iface(name).and_then(|i| i.nic_drops);
+        if let Some(ring) = self.rings.get(name) {
+            *t.socket_drops.get_or_insert_default() += ring.drops();
+        }
         t
     }
 
-    /// These rows together; without NIC, which is no property of a row.
+    /// These rows together; without NIC and the drops of packet rings, which are no property of a row.
     pub fn totals_of<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Totals {
         let mut t = Totals::default();
         for g in groups {
@@ -448,6 +529,8 @@ impl Model {
             }
             if let Some(n) = g.continuity() {
                 *t.lost.get_or_insert_default() += n.lost;
+                *t.lost_here.get_or_insert_default() += n.lost_here;
+                *t.lost_unclear.get_or_insert_default() += n.lost_unclear;
                 *t.duplicates.get_or_insert_default() += n.duplicates;
                 *t.reordered.get_or_insert_default() += n.reordered;
             }

@@ -134,6 +134,19 @@ pub enum NetError {
         /// The system's error.
         source: io::Error,
     },
+    /// A packet ring could not be had.
+    #[error("cannot open the packet ring on {iface} ({operation}): {}", self.rest())]
+    Ring {
+        /// The interface.
+        iface: String,
+        /// What was refused, as in `PACKET_RX_RING`.
+        operation: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// This system has no packet ring.
+    #[error("the packet ring exists on Linux only; leave `--capture` out")]
+    NoRing,
     /// A limit of the process could not be read or raised.
     #[error("cannot {what}: {}", self.rest())]
     Limit {
@@ -239,6 +252,14 @@ impl NetError {
             (NetError::BlockInInclude { sender, .. }, _) => {
                 Some(format!("join the group again without {sender}"))
             }
+            (NetError::NoRing, _) => Some("leave `--capture` out".into()),
+            (NetError::Ring { .. }, Kind::NotPermitted) => Some(format!(
+                "it needs a capability: `sudo setcap cap_net_raw+ep {}`; without it, leave `--capture` out",
+                this_program()
+            )),
+            (NetError::Ring { .. }, Kind::NoBuffer) => {
+                Some("ask for a smaller ring with `--rcvbuf`, as in `--rcvbuf 2MiB`".into())
+            }
             (_, Kind::TooManyFiles) => Some(if cfg!(unix) {
                 "`ulimit -n` shows the limit on open files; raise its hard limit (`ulimit -Hn`)".into()
             } else {
@@ -338,8 +359,9 @@ impl NetError {
             | NetError::Wait { source, .. }
             | NetError::Send { source, .. }
             | NetError::Interfaces { source, .. }
+            | NetError::Ring { source, .. }
             | NetError::Limit { source, .. } => Some(source),
-            NetError::BlockInInclude { .. } => None,
+            NetError::BlockInInclude { .. } | NetError::NoRing => None,
         }
     }
 

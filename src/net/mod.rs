@@ -13,6 +13,7 @@ pub mod iface;
 pub mod limits;
 pub mod names;
 pub mod recv;
+pub mod ring;
 pub mod send;
 pub mod socket;
 mod sys;

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use unicode_width::UnicodeWidthStr;
 
+use crate::base::batch::Capture;
 use crate::base::time::Wall;
 use crate::base::units;
 use crate::engine::command::SendState;
@@ -112,7 +113,10 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
             let more = if area.width >= 120 { ", counting goes on" } else { "" };
             right.push((format!(" ❚❚ paused {since}{more} "), theme.silent));
         }
-        None => right.push((" ● watching ".to_owned(), theme.live)),
+        None => {
+            let by = if ctx.model.capture() == Capture::Ring { "by ring " } else { "" };
+            right.push((format!(" ● watching {by}"), theme.live));
+        }
     }
     let mut x = area.x + 1;
     let mut places = Vec::new();

@@ -351,7 +351,16 @@ pub fn build(
 pub fn checksum(parts: &[&[u8]]) -> u16 {
     let (mut sum, mut odd) = (0u64, false);
     for part in parts {
-        for &c in *part {
+        let mut part = *part;
+        if odd && let Some((first, rest)) = part.split_first() {
+            sum += u64::from(*first);
+            (part, odd) = (rest, false);
+        }
+        // Words of 4 bytes add up to the same as words of 2 (RFC 1071 section 2 (C)), in fewer steps.
+        let words = part.chunks_exact(4);
+        let rest = words.remainder();
+        sum += words.map(|w| u64::from(u32::from_be_bytes([w[0], w[1], w[2], w[3]]))).sum::<u64>();
+        for &c in rest {
             sum += if odd { u64::from(c) } else { u64::from(c) << 8 };
             odd = !odd;
         }

@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod coap;
 pub mod dns;
 pub mod igmp;
+pub mod input;
 pub mod ip;
 pub mod json;
 pub mod knx;
@@ -31,6 +32,7 @@ pub mod probe;
 pub mod psi;
 pub mod ptp;
 pub mod read;
+pub mod reassembly;
 pub mod router;
 pub mod routing;
 pub mod rtcp;
@@ -162,6 +164,12 @@ pub struct Protocol {
     pub fields: fn(&[u8]) -> Vec<Field>,
     /// The sequence numbers the datagram carries; `None` if the protocol has none.
     pub sequence: Option<Sequence>,
+}
+
+impl std::fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id)
+    }
 }
 
 /// The protocols, in the order in which they are tried: sure marks first.

@@ -143,6 +143,35 @@ impl ReplyReceiver {
     }
 }
 
+/// What a raw socket received.
+#[cfg(target_os = "linux")]
+pub(super) struct Raw {
+    /// Bytes in the buffer.
+    pub len: usize,
+    /// Who sent it.
+    pub from: Option<IpAddr>,
+    /// What else the kernel said.
+    pub told: cmsg::Told,
+}
+
+/// Takes what raw sockets receive, one a call.
+#[cfg(target_os = "linux")]
+pub(super) struct RawReceiver(portable::Single);
+
+#[cfg(target_os = "linux")]
+impl RawReceiver {
+    pub fn new() -> RawReceiver {
+        RawReceiver(portable::Single::new())
+    }
+
+    /// Takes one packet without waiting; `None` when there is none.
+    pub fn take(&mut self, socket: &Socket, buf: &mut [u8]) -> io::Result<Option<Raw>> {
+        let Some(one) = self.0.take_one(socket, buf)? else { return Ok(None) };
+        let from = sys::endpoint(one.name).map(|e| e.ip);
+        Ok(Some(Raw { len: one.len, from, told: cmsg::read(one.control) }))
+    }
+}
+
 /// The receiver of one socket.
 pub(super) enum Scratch {
     #[cfg(target_os = "linux")]

@@ -62,7 +62,7 @@ pub fn set_rcvbuf(
 
 /// Linux clamps silently, except for whoever has CAP_NET_ADMIN and forces it.
 #[cfg(target_os = "linux")]
-fn request(socket: &Socket, bytes: usize) -> std::io::Result<()> {
+pub fn request(socket: &Socket, bytes: usize) -> std::io::Result<()> {
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
     sys::set_int(socket, sys::RCVBUFFORCE, bytes).or_else(|_| socket.set_recv_buffer_size(bytes as usize))
 }

@@ -59,6 +59,46 @@ pub fn leave(socket: &Socket, membership: &Membership, ifindex: u32) {
     }
 }
 
+/// Blocks one sender and puts it on the membership's filter; nothing changes if it is there.
+pub fn exclude(
+    socket: &Socket,
+    membership: &mut Membership,
+    ifindex: u32,
+    sender: IpAddr,
+) -> Result<(), NetError> {
+    let Membership { group, iface, filter, .. } = membership;
+    if let SourceFilter::Include(_) = filter {
+        return Err(NetError::BlockInInclude { sender, group: *group, iface: iface.to_string() });
+    }
+    if filter.sources().contains(&sender) {
+        return Ok(());
+    }
+    block(socket, *group, iface, ifindex, sender, filter.sources().len() + 1)?;
+    match filter {
+        SourceFilter::Exclude(list) => list.push(sender),
+        _ => *filter = SourceFilter::Exclude(vec![sender]),
+    }
+    Ok(())
+}
+
+/// Unblocks one sender and takes it from the membership's filter; nothing changes if it is not there.
+pub fn readmit(
+    socket: &Socket,
+    membership: &mut Membership,
+    ifindex: u32,
+    sender: IpAddr,
+) -> Result<(), NetError> {
+    let Membership { group, iface, filter, .. } = membership;
+    let SourceFilter::Exclude(list) = filter else { return Ok(()) };
+    let Some(at) = list.iter().position(|&s| s == sender) else { return Ok(()) };
+    unblock(socket, *group, iface, ifindex, sender)?;
+    list.remove(at);
+    if list.is_empty() {
+        *filter = SourceFilter::Any;
+    }
+    Ok(())
+}
+
 /// Blocks one sender; `count` is how many there are with it.
 pub fn block(
     socket: &Socket,

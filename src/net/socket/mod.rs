@@ -4,7 +4,7 @@
 //! its own drop counter. It shares its port with whoever else listens there.
 
 mod account;
-mod membership;
+pub(super) mod membership;
 mod share;
 #[cfg(test)]
 mod tests;
@@ -23,8 +23,10 @@ use super::recv::{Ours, Scratch};
 use super::sys;
 use super::wake::{self, Waker};
 use crate::base::batch::Batch;
-use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
-use account::Counter;
+use crate::base::group::{Endpoint, Membership, MembershipId};
+pub(super) use account::Counter;
+#[cfg(target_os = "linux")]
+pub(super) use account::request as ask_for_buffer;
 
 /// Drains before a membership moves to another interface, at most: far more than a buffer holds.
 const DRAINS: usize = 1024;
@@ -203,19 +205,7 @@ impl GroupSocket {
     /// # Errors
     /// On a membership of named sources, and when the system's limit is reached.
     pub fn block(&mut self, sender: IpAddr) -> Result<(), NetError> {
-        let Membership { group, iface, filter, .. } = &mut self.membership;
-        if let SourceFilter::Include(_) = filter {
-            return Err(NetError::BlockInInclude { sender, group: *group, iface: iface.to_string() });
-        }
-        if filter.sources().contains(&sender) {
-            return Ok(());
-        }
-        membership::block(&self.socket, *group, iface, self.ifindex, sender, filter.sources().len() + 1)?;
-        match filter {
-            SourceFilter::Exclude(list) => list.push(sender),
-            _ => *filter = SourceFilter::Exclude(vec![sender]),
-        }
-        Ok(())
+        membership::exclude(&self.socket, &mut self.membership, self.ifindex, sender)
     }
 
     /// Lets a blocked sender through again. Unblocking one that is not blocked changes nothing.
@@ -223,16 +213,14 @@ impl GroupSocket {
     /// # Errors
     /// What the system refuses.
     pub fn unblock(&mut self, sender: IpAddr) -> Result<(), NetError> {
-        let Membership { group, iface, filter, .. } = &mut self.membership;
-        let SourceFilter::Exclude(list) = filter else { return Ok(()) };
-        let Some(at) = list.iter().position(|&s| s == sender) else { return Ok(()) };
-        membership::unblock(&self.socket, *group, iface, self.ifindex, sender)?;
-        list.remove(at);
-        if list.is_empty() {
-            *filter = SourceFilter::Any;
-        }
-        Ok(())
+        membership::readmit(&self.socket, &mut self.membership, self.ifindex, sender)
     }
+}
+
+/// Datagrams that the kernel dropped at a socket's buffer since it was made; wraps.
+#[cfg(target_os = "linux")]
+pub(super) fn kernel_drops(socket: &Socket) -> Option<u32> {
+    account::memory(socket).map(|m| m.drops)
 }
 
 /// A socket for a membership, bound and told what to tell, not yet joined.

@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 
 use super::*;
 use crate::base::batch::{Batch, Datagram, SLOTS};
+use crate::base::group::SourceFilter;
 use crate::net::error::Kind;
 use crate::net::send::{SendOptions, SendSocket};
 
