@@ -10,6 +10,7 @@ use crate::base::group::{Membership, MembershipId, SourceFilter};
 use crate::base::text::visible;
 use crate::base::time::{Mono, SECOND_NS};
 use crate::base::units::{self, ABSENT};
+use crate::model::filter::group_passes;
 use crate::model::group::{Group, JoinState};
 use crate::model::source::State;
 use crate::ui::format::{clip_middle, tally};
@@ -61,8 +62,6 @@ const NARROW: u16 = 100;
 const KEEP_NS: u64 = SECOND_NS / 4;
 /// Rows that figures and states are remembered of.
 const REMEMBERED: usize = 4_096;
-/// Sources of a group that the filter looks at.
-const SOURCES_FILTERED: usize = 4_096;
 
 #[derive(Clone, Copy)]
 struct Figures {
@@ -358,26 +357,7 @@ fn advice(g: &Group, now: Mono) -> Option<String> {
 }
 
 fn passes(g: &Group, at: &Shared, ctx: &Ctx<'_>) -> bool {
-    if !at.filter.is_set() {
-        return true;
-    }
-    let mut text = describe(g);
-    for s in g.sources.list().iter().take(SOURCES_FILTERED) {
-        super::sources::describe(s, ctx, &mut text);
-    }
-    at.filter.passes(&mut text)
-}
-
-/// The texts that a group is found by.
-pub fn describe(g: &Group) -> String {
-    let m = &g.membership;
-    let label = g.label.as_deref().unwrap_or_default();
-    let mut text = format!("{}\n{}\n{}\n{label}\n{}\n", m, m.endpoint(), m.iface, g.state.word());
-    if let Some(p) = g.sources.list().first().and_then(|s| s.protocol()) {
-        text.push_str(p.name);
-        text.push('\n');
-    }
-    text
+    !at.filter.is_set() || group_passes(at.filter.expr(), g, &|ip| ctx.name(ip), ctx.model.now().mono)
 }
 
 impl Pane for Groups {

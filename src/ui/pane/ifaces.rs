@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use crate::base::iface::Iface;
 use crate::base::units::{self, ABSENT};
 use crate::model::{IfaceState, Totals};
+use crate::model::filter::Interface;
 use crate::ui::format::tally;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
@@ -94,8 +95,8 @@ fn key<'a>(s: &'a IfaceState, column: usize, t: &Totals) -> Key<'a> {
 
 fn passes(s: &IfaceState, at: &Shared) -> bool {
     let i = &s.iface;
-    let mut text = format!("{}\n{}\n{}\n{}\n{}", i.name, i.kind.word(), state(i), joins(i), addresses(i));
-    !at.filter.is_set() || at.filter.passes(&mut text)
+    let words = format!("{}\n{}\n{}\n{}\n{}", i.name, i.kind.word(), state(i), joins(i), addresses(i));
+    !at.filter.is_set() || at.filter.expr().passes(&Interface { name: &i.name, words: &words })
 }
 
 impl Ifaces {

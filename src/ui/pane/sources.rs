@@ -9,6 +9,7 @@ use ratatui::style::Style;
 use crate::base::text::visible;
 use crate::base::time::Mono;
 use crate::base::units::{self, ABSENT};
+use crate::model::filter::Row;
 use crate::model::group::Group;
 use crate::model::source::{Source, State};
 use crate::ui::format::{self, clip_middle, clock, tally};
@@ -100,21 +101,6 @@ fn key<'a>(s: &'a Source, column: usize, g: &Group, ctx: &Ctx<'a>) -> Key<'a> {
     }
 }
 
-/// Appends the texts that a source is found by.
-pub fn describe(s: &Source, ctx: &Ctx<'_>, out: &mut String) {
-    use std::fmt::Write as _;
-    // Writing to a string cannot fail.
-    let _ = writeln!(out, "{}", s.endpoint);
-    if let Some(Some(name)) = ctx.names.get(&s.endpoint.ip) {
-        out.push_str(name);
-        out.push('\n');
-    }
-    if let Some(p) = s.protocol() {
-        out.push_str(p.name);
-        out.push('\n');
-    }
-}
-
 impl Sources {
     fn selected(&self, at: &Shared, g: &Group) -> Option<u32> {
         let (from, list) = (at.source?, g.sources.list());
@@ -141,15 +127,12 @@ impl Sources {
         (at.filter.text(), g.id).hash(&mut hash);
         let selected = self.selected(at, g);
         self.grid.order(ctx.model.now().mono, hash.finish(), selected, |sort| {
-            let group = if at.filter.is_set() { super::groups::describe(g) } else { String::new() };
-            let mut text = String::new();
+            let now = ctx.model.now().mono;
             let list = g.sources.list().iter().zip(0u32..);
             list.filter(|(s, _)| {
-                text.clone_from(&group);
-                !at.filter.is_set() || {
-                    describe(s, ctx, &mut text);
-                    at.filter.passes(&mut text)
-                }
+                let host = ctx.name(s.endpoint.ip);
+                let row = Row { group: g, source: Some(*s), for_group: false, host, now };
+                !at.filter.is_set() || at.filter.expr().passes(&row)
             })
             .map(|(s, i)| (key(s, sort, g, ctx), i))
             .collect()

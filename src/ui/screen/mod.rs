@@ -10,11 +10,14 @@ use std::rc::Rc;
 pub use crossterm::event::Event;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
+use unicode_width::UnicodeWidthStr;
 
 use crate::base::group::MembershipId;
+use crate::base::text::{TextError, visible};
 use crate::base::time::{Mono, Now, SECOND_NS, Wall};
 use crate::model::Totals;
 use crate::ui::action::Action;
@@ -27,7 +30,7 @@ use crate::ui::layer::{Ctx, Layer, Outcome};
 use crate::ui::pane::{Kind, Pane};
 use crate::ui::shared::Shared;
 use crate::ui::view::{Plan, VIEWS, ViewRow};
-use crate::ui::widget::frame::{empty, put};
+use crate::ui::widget::frame::{empty, put, put_right};
 
 mod run;
 
@@ -41,6 +44,9 @@ const ASKED_MAX: usize = 16_384;
 const TOTALS_NS: u64 = SECOND_NS / 4;
 /// A message gives the footer back after this long.
 const SAID_NS: u64 = 8 * SECOND_NS;
+/// What stands under the filter line while all is well.
+const TYPING_HELP: &str =
+    "words, or lost > 0 · source 10.1.2.0/24 · size >= 1k · and or not ( ) · ↵ keeps, Esc forgets";
 /// Rows that a turn of the wheel moves.
 const WHEEL: isize = 3;
 
@@ -62,6 +68,18 @@ struct View {
 struct Typing {
     input: Input,
     before: Filter,
+    /// What is wrong with it; the last one that could be read stays.
+    error: Option<TextError>,
+}
+
+impl Typing {
+    /// Reads what was typed.
+    fn take(&mut self, filter: &mut Filter) {
+        match Filter::new(self.input.value()) {
+            Ok(f) => (*filter, self.error) = (f, None),
+            Err(e) => self.error = Some(e),
+        }
+    }
 }
 
 /// The dashboard.
@@ -242,21 +260,22 @@ impl Screen {
         if let Some(t) = &mut self.typing {
             let typed: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
             t.input = Input::new(format!("{}{typed}", t.input.value()));
-            self.shared.filter = Filter::new(t.input.value());
+            t.take(&mut self.shared.filter);
         }
     }
 
     fn type_filter(&mut self, key: KeyEvent) {
         let Some(t) = &mut self.typing else { return };
         match key.code {
-            KeyCode::Enter => self.typing = None,
+            KeyCode::Enter if t.error.is_none() => self.typing = None,
+            KeyCode::Enter => {}
             KeyCode::Esc => {
                 self.shared.filter = t.before.clone();
                 self.typing = None;
             }
             _ => {
                 t.input.handle_event(&Event::Key(key));
-                self.shared.filter = Filter::new(t.input.value());
+                t.take(&mut self.shared.filter);
             }
         }
     }
@@ -293,7 +312,9 @@ impl Screen {
 
     fn body(&self) -> Rect {
         let a = self.area;
-        Rect { y: a.y + 2, height: a.height.saturating_sub(3), ..a }
+        // While a filter is typed there is a line for it above the last one.
+        let below = if self.typing.is_some() { 2 } else { 1 };
+        Rect { y: a.y + 2, height: a.height.saturating_sub(2 + below), ..a }
     }
 
     fn totals(&mut self, ctx: &Ctx<'_>) -> Totals {
@@ -365,17 +386,19 @@ impl Screen {
     fn bottom(&mut self, frame: &mut Frame<'_>, line: Rect, ctx: &Ctx<'_>) {
         let theme = ctx.theme;
         if let Some(t) = &self.typing {
-            let room = (line.width as usize / 2).max(20);
+            let room = line.width.saturating_sub(3) as usize;
             let scroll = t.input.visual_scroll(room);
-            let visible: String = t.input.value().chars().skip(scroll).collect();
+            let shown: String = t.input.value().chars().skip(scroll).collect();
             let buf = frame.buffer_mut();
-            put(buf, line.x + 1, line.y, 1, "/", theme.accent);
-            put(buf, line.x + 2, line.y, room, &visible, theme.text);
-            let help = "words that must all occur · ↵ keeps, Esc forgets";
-            let x = line.x + 4 + room as u16;
-            put(buf, x, line.y, line.right().saturating_sub(x) as usize, help, theme.dim);
+            let y = line.y - 1;
+            put(buf, line.x + 1, y, 1, "/", theme.accent);
+            put(buf, line.x + 2, y, room, &shown, theme.text);
+            match &t.error {
+                Some(e) => wrong(buf, line, scroll, e, ctx),
+                None => put(buf, line.x + 2, line.y, room, TYPING_HELP, theme.dim),
+            }
             let cursor = t.input.visual_cursor().saturating_sub(scroll) as u16;
-            return frame.set_cursor_position((line.x + 2 + cursor, line.y));
+            return frame.set_cursor_position((line.x + 2 + cursor, y));
         }
         let buf = frame.buffer_mut();
         match &self.shared.message {
@@ -385,6 +408,28 @@ impl Screen {
             }
             None => header::footer(buf, line, &self.situation(ctx), ctx),
         }
+    }
+}
+
+/// Under the typed filter: carets where it is wrong, and why.
+fn wrong(buf: &mut Buffer, line: Rect, scroll: usize, e: &TextError, ctx: &Ctx<'_>) {
+    let theme = ctx.theme;
+    let columns = e.columns();
+    let end = columns.end.saturating_sub(scroll);
+    let start = columns.start.saturating_sub(scroll).min(end.saturating_sub(1));
+    let help = e.help.as_ref().map_or_else(String::new, |h| format!(" · {h}"));
+    let message = visible(&format!("{}{help}", e.message), 200);
+    let left = line.x + 2;
+    let room = line.width.saturating_sub(3) as usize;
+    let start = start.min(room.saturating_sub(1));
+    let marks = "^".repeat((end.max(start + 1) - start).min(room - start));
+    put(buf, left + start as u16, line.y, marks.len(), &marks, theme.bad);
+    let (before, after) = (start.saturating_sub(1), room.saturating_sub(start + marks.len() + 1));
+    // The message stands behind the carets, or before them where there is more room.
+    if after >= message.width() || after >= before {
+        put(buf, left + (start + marks.len() + 1) as u16, line.y, after, &message, theme.bad);
+    } else {
+        put_right(buf, left + before as u16, line.y, before, &message, theme.bad);
     }
 }
 
