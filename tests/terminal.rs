@@ -111,7 +111,7 @@ fn it_is_suspended_and_comes_back_in_a_shell() {
         // Counted on while it was in the background? It is stopped: what came is in its socket.
         sending_on_lo(own_group(23003)).count(5).go();
         term.type_keys("fg<enter>");
-        wait_row(&mut term, &["23003", "●", " 5 "]);
+        term.wait_text("5 packets");
         term.type_keys("q");
         term.wait_prompt();
         let after = term.state();
