@@ -453,6 +453,8 @@ fn dashboard(
         if demo {
             return demo::run(common);
         }
+        // A mistyped command is told as that, in a script too.
+        resolve_groups(&groups, &interfaces()?)?;
         return Err(CliError::could_not(
             "the dashboard needs a terminal; `mcscope watch GROUP…` works without one",
         ));
