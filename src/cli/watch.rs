@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::select;
 
-use crate::base::batch::Batch;
+use crate::base::batch::{Batch, Capture};
 use crate::base::group::Membership;
 use crate::base::time::Wall;
 use crate::cli::output::{Output, Rank};
@@ -115,7 +115,8 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
             printer.stats(&session.model, false);
         }
         let wait = next_stats.min(next_tick).min(end.unwrap_or(next_tick)).saturating_duration_since(now);
-        let signal = if busy {
+        // A ring hands over many batches at a time, and the next ones milliseconds later.
+        let signal = if busy && session.model.capture() == Capture::Sockets {
             signals.recv_timeout(NAP.min(wait)).ok()
         } else {
             select! {

@@ -30,7 +30,7 @@ const BLOCK: usize = 256 << 10;
 const BLOCKS_MIN: usize = 4;
 /// A block that has a packet is handed over after this time, though not full, in milliseconds; the kernel
 /// may take twice as long. It bounds both what a packet waits and how often the reader wakes.
-const RETIRE_MS: u32 = 2;
+const RETIRE_MS: u32 = 4;
 
 const PACKET: i32 = libc::SOL_PACKET;
 const VERSION: Opt = Opt { level: PACKET, name: libc::PACKET_VERSION, text: "PACKET_VERSION" };
