@@ -7,6 +7,7 @@ use crate::base::group::Endpoint;
 use crate::base::time::{Mono, SECOND_NS, Wall};
 use crate::model::continuity::Continuity;
 use crate::model::here::Here;
+use crate::model::history::History;
 use crate::model::quantile::Quantiles;
 use crate::model::rate::{RateWindow, Strip, Weight};
 use crate::model::sequence::{SeqCounts, SeqTracker};
@@ -172,6 +173,8 @@ pub struct Detail {
     pub strip: Strip,
     /// Inter-arrival times.
     pub gaps: Quantiles,
+    /// Gaps and losses of the last minute.
+    pub history: History,
     continuity: Continuity,
     /// The protocol whose numbers `continuity` follows.
     followed: Option<&'static Protocol>,
@@ -187,6 +190,7 @@ impl Detail {
         Detail {
             strip: Strip::new(since),
             gaps: Quantiles::default(),
+            history: History::new(since),
             continuity: Continuity::default(),
             followed: None,
             sure: None,
@@ -331,6 +335,7 @@ impl Source {
             detail.strip.add(at.mono, 1, u64::from(d.len));
             if let Some(gap) = noticed.gap_ns {
                 detail.gaps.add(gap);
+                detail.history.gap(at.mono, gap);
             }
             let again = detail.is_repeat(payload, d.len);
             let kept = payload.len().min(LAST_PAYLOAD);
@@ -371,6 +376,8 @@ impl Source {
         let mut p99 = self.gaps.usual_ns;
         if let Some(detail) = &mut self.detail {
             detail.continuity.settle(now, here);
+            let missing = self.retired.missing() + detail.continuity.counts().missing();
+            detail.history.missing(now, if detail.sure.is_some() { missing } else { 0 });
             // Percentiles are only looked at when they can matter.
             if quiet > 5 * SECOND_NS {
                 p99 = detail.gaps.quantile(0.99).unwrap_or(p99);

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::base::text::visible_bytes;
 use crate::base::units;
 use crate::ui::format::clock_us;
 use crate::ui::keys::Cmd;
@@ -64,7 +65,16 @@ impl Pane for Hex {
         } else {
             String::new()
         };
+        let before = if at.diff { at.before(ctx) } else { None };
         let words = Words {
+            bottom: match (at.diff, before) {
+                (false, _) => "D: difference to the packet before".to_owned(),
+                (true, None) => "no packet before it is kept of this source".to_owned(),
+                (true, Some(b)) => {
+                    let n = hex::differences(bytes, b);
+                    format!("{n} of {} differ from the packet before", units::bytes(bytes.len() as u64))
+                }
+            },
             title: format!("Bytes of {}", clock_us(p.datagram.time, ctx.utc_offset_s)),
             right: format!("{} B{cut}", p.datagram.len),
             bottom_right: scrolled,
@@ -75,7 +85,9 @@ impl Pane for Hex {
         if bytes.is_empty() {
             return empty(buf, inner, &["an empty datagram".to_owned()], ctx.theme.dim);
         }
-        hex::draw(buf, padded, bytes, self.top, &at.field, ctx.theme);
+        let (field, found) = ([at.field.clone()], at.filter.expr().found_in(bytes));
+        let marks = hex::Marks { field: &field, found: &found, before };
+        hex::draw(buf, padded, bytes, self.top, marks, ctx.theme);
     }
 
     fn command(&mut self, cmd: Cmd, at: &mut Shared, ctx: &Ctx<'_>) -> Reply {
@@ -94,6 +106,6 @@ impl Pane for Hex {
 
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {
         let (_, bytes) = at.packet(ctx)?;
-        Some(bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "))
+        Some(visible_bytes(bytes, usize::MAX / 8))
     }
 }
