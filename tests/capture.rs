@@ -279,7 +279,7 @@ fn rows_come_and_go_and_the_others_lose_nothing() {
         }
         sender.join().unwrap()
     });
-    w.until("traffic", |w| w.packets.get(&0).is_some_and(|&n| n >= packets(&[sent.clone()])));
+    w.until("traffic", |w| w.packets.get(&0).is_some_and(|&n| n >= packets(std::slice::from_ref(&sent))));
     lab.inside(2, || {
         Sending::to("239.1.2.3:5004").on("net0").count(5).go();
         Sending::to("239.1.2.20:5004").on("net0").count(5).go();

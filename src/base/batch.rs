@@ -149,14 +149,13 @@ impl Batch {
         self.datagrams.truncate(n);
     }
 
-    /// The two areas of a slot, to be filled one after the other: the first [`SMALL`] bytes of a
-    /// datagram go into the first area, what is longer into the second from its byte [`SMALL`] on.
-    /// Then [`Batch::push`] says what is there.
-    ///
-    /// # Panics
-    /// If `slot` is not below [`SLOTS`].
-    pub fn areas(&mut self, slot: usize) -> (&mut [u8], &mut [u8]) {
-        (&mut self.small[slot * SMALL..][..SMALL], &mut self.large[slot * LARGE..][SMALL..LARGE])
+    /// The two areas of each slot from `first` on, to be filled one after the other: the first
+    /// [`SMALL`] bytes of a datagram go into the first area, what is longer into the second. Then
+    /// [`Batch::push`] says what is there.
+    pub fn areas(&mut self, first: usize) -> impl Iterator<Item = (&mut [u8], &mut [u8])> {
+        let small = self.small.chunks_exact_mut(SMALL).skip(first);
+        let large = self.large.chunks_exact_mut(LARGE).skip(first);
+        small.zip(large.map(|l| &mut l[SMALL..]))
     }
 
     /// Adds the datagram that lies in `slot`: `d.captured` bytes, of which the first [`SMALL`] are
@@ -249,7 +248,7 @@ mod tests {
     #[test]
     fn a_long_datagram_received_into_two_areas_reads_as_one() {
         let mut batch = Batch::new();
-        let (small, large) = batch.areas(3);
+        let (small, large) = batch.areas(3).next().unwrap();
         small.fill(1);
         large[..952].fill(2);
         batch.push(3, datagram(3000));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::ui::screen::Event;
 use crossbeam_channel::select;
-use crossterm::event::Event;
 
 use crate::base::group::MembershipId;
 use crate::base::iface::Iface;
@@ -34,6 +34,8 @@ use crate::ui::theme::Theme;
 
 /// What changed by itself is drawn this often.
 const FRAME: Duration = Duration::from_millis(100);
+/// When nothing came, only ages and the clock move.
+const IDLE: Duration = Duration::from_millis(500);
 /// What a key changed is drawn at once, but not more often than this.
 const QUICK: Duration = Duration::from_millis(16);
 /// While datagrams come, the next look at them is this much later.
@@ -156,11 +158,17 @@ impl Dashboard {
         self.draw()?;
         terminal::read_input(stop.clone(), move |event| tell.send(event).is_ok())?;
         let mut drawn = Instant::now();
-        let mut key_waits = false;
+        let (mut key_waits, mut moved) = (false, true);
         while self.exit.is_none() {
             let busy = self.session.pump(|_, _| {}, |_, _| {});
+            moved |= busy;
             let now = Instant::now();
-            let due = drawn + if key_waits { QUICK } else { FRAME };
+            let pace = match (key_waits, moved) {
+                (true, _) => QUICK,
+                (false, true) => FRAME,
+                (false, false) => IDLE,
+            };
+            let due = drawn + pace;
             if now >= due {
                 self.advance();
                 for text in std::mem::take(&mut self.session.ended) {
@@ -169,6 +177,7 @@ impl Dashboard {
                 if self.draw()? {
                     key_waits = false;
                 }
+                moved = false;
                 drawn = now;
             }
             if self.terminal.is_closed() {
@@ -187,7 +196,10 @@ impl Dashboard {
                 select! {
                     recv(input) -> e => event = Some(e.unwrap_or(None)),
                     recv(signals) -> s => if let Ok(s) = s { self.signal(s)? },
-                    recv(self.session.engine().updates()) -> u => if let Ok(u) = u { self.session.update(u) },
+                    recv(self.session.engine().updates()) -> u => if let Ok(u) = u {
+                        self.session.update(u);
+                        moved = true;
+                    },
                     recv(self.session.engine().batches()) -> b => if let Ok(b) = b { self.session.hold(b) },
                     default(wait) => {}
                 }

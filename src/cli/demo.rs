@@ -32,6 +32,7 @@ pub fn run(common: &Common) -> Result<Exit, CliError> {
         count: None,
         stats_only: true,
         snap: 0,
+        filter: crate::model::filter::Expr::default(),
     };
     watch::run(session, &watch)
 }

@@ -23,7 +23,7 @@ use crate::base::units;
 use crate::config::{Config, Places};
 use crate::engine::Options;
 use crate::export::table;
-use crate::model::Settings;
+use crate::model::{Settings, filter};
 use crate::model::group::Origin;
 use crate::net::socket::{Receiver, SocketOptions};
 use crate::net::{iface, limits, ring};
@@ -93,6 +93,14 @@ const GROUPS_HELP: &str = "Groups: 239.1.1.1:5004 · 10.1.2.20@232.1.1.1:5004 (s
 mdns (a name of `mcscope groups`). Without an interface a group is joined on every one that carries a LAN; \
 `mcscope interfaces` lists them.\n\nExit codes: 0 done, 1 a condition was not met, 2 wrong usage, 3 could not \
 run, 130 or 143 ended by a signal with results printed.";
+
+const FILTER_HELP: &str = "Print only packets that match; --count counts these, statistics and events are \
+of all. Words must all occur (in addresses, names, protocol, preview); a property is compared with =, !=, <, <=, \
+>, >= or by writing its value behind it: group, source, port, source-port, interface, protocol, size, ttl, dscp, \
+lost, duplicates, reordered, packets, rate, bps, pps, state; text and hex look into the payload; and, or, not and \
+parentheses join them. As in: 'rtp and lost > 0', 'source 10.1.2.0/24 or iface eth1', \
+'size >= 1000 not port 5353', 'hex \"de ad\"', 'rate > 1.5Mbit'. lost, rate and other counts are those of the \
+packet's source at the moment. A comparison with what a packet does not have is false.";
 
 /// An oscilloscope for IP multicast: join groups, see who sends what and what is lost.
 #[derive(Parser)]
@@ -212,6 +220,11 @@ struct WatchArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
 
+    /// Print only packets that match, as in 'rtp and lost > 0'; --count counts these, statistics and
+    /// events are of all
+    #[arg(long, value_name = "FILTER", long_help = FILTER_HELP)]
+    filter: Option<String>,
+
     /// End after so many datagrams over all groups
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -296,6 +309,10 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             dashboard(Vec::new(), true, theme, &common)
         }
         Some(Command::Watch(args)) => {
+            let filter = match &args.filter {
+                Some(text) => filter::parse(text).map_err(|e| refuse("--filter", &e))?,
+                None => filter::Expr::default(),
+            };
             let (config, _) = settings(&args.common)?;
             let ifaces = interfaces()?;
             let rows = resolve_groups(&args.groups, &ifaces)?;
@@ -311,6 +328,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
                 count: args.count,
                 stats_only: args.stats_only,
                 snap: args.snap,
+                filter,
             };
             watch::run(session, &watch)
         }
@@ -435,6 +453,8 @@ fn dashboard(
         if demo {
             return demo::run(common);
         }
+        // A mistyped command is told as that, in a script too.
+        resolve_groups(&groups, &interfaces()?)?;
         return Err(CliError::could_not(
             "the dashboard needs a terminal; `mcscope watch GROUP…` works without one",
         ));

@@ -23,6 +23,9 @@ const NAMES_MAX: usize = 65_536;
 /// Leaves that can be undone.
 const UNDO_MAX: usize = 100;
 
+/// What it takes to join a row again.
+type LeftRow = (Arc<Membership>, Origin, Option<Arc<str>>);
+
 /// The model with what feeds it.
 pub struct Session {
     /// What is known.
@@ -31,7 +34,7 @@ pub struct Session {
     registry: &'static Registry,
     next_row: u32,
     next_send: u32,
-    left: Vec<Vec<(Arc<Membership>, Origin, Option<Arc<str>>)>>,
+    left: Vec<Vec<LeftRow>>,
     held: Option<Box<Batch>>,
     /// Names of addresses, as far as they were looked up.
     pub names: HashMap<IpAddr, Option<Arc<str>>>,
@@ -268,6 +271,7 @@ fn take(
     let now = clock::now();
     match update {
         Update::Joined(id, buffer) => model.joined(id, buffer, now),
+        Update::Buffer(id, buffer) => model.buffer(id, buffer),
         Update::Rejoined(id, why) => model.rejoined(id, &why, now),
         Update::Failed { id, error, remedy } => model.failed(id, error, remedy, now),
         // The front end took the row out of the model when it asked for this.

@@ -15,6 +15,7 @@ use crate::export::stats::Reporter;
 use crate::export::{json, plain, stats};
 use crate::model::Model;
 use crate::model::event::{Event, EventKind};
+use crate::model::filter::{Expr, Packeted};
 use crate::model::group::{Group, JoinState};
 use crate::net::clock;
 
@@ -33,6 +34,16 @@ pub struct Watch {
     pub stats_only: bool,
     /// Bytes of payload in a packet line.
     pub snap: usize,
+    /// Which packets are printed and counted by `count`; statistics and events are of all.
+    pub filter: Expr,
+}
+
+impl Watch {
+    /// How many datagrams are taken at most. With a filter it is not known before they are looked at
+    /// which of them count.
+    fn taken(&self) -> Option<u64> {
+        self.count.filter(|_| !self.filter.is_set())
+    }
 }
 
 /// While datagrams come, the next look is this much later: many batches a turn, one wake-up.
@@ -71,7 +82,7 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
     let mut next_stats = begun + watch.interval;
     let mut next_tick = begun + TICK;
     let exit = loop {
-        let count = watch.count;
+        let count = watch.taken();
         let busy = {
             let counted = std::cell::Cell::new(printer.counted);
             let p = std::cell::RefCell::new(&mut printer);
@@ -126,7 +137,7 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
             break Exit::Signal(code);
         }
     };
-    let count = watch.count;
+    let count = watch.taken();
     {
         let counted = std::cell::Cell::new(printer.counted);
         let p = std::cell::RefCell::new(&mut printer);
@@ -164,22 +175,42 @@ impl Printer<'_> {
     }
 
     fn packets(&mut self, model: &Model, batch: &Batch) {
-        self.counted += batch.datagrams().len() as u64;
-        if self.watch.stats_only || batch.datagrams().is_empty() {
+        let watch = self.watch;
+        let narrowed = watch.filter.is_set();
+        if !narrowed {
+            self.counted += batch.datagrams().len() as u64;
+        }
+        if (watch.stats_only && !narrowed) || batch.datagrams().is_empty() {
             return;
         }
         // The memberships of these datagrams stand, and that must be said first.
         self.events(model);
-        if self.out.is_behind() {
+        if self.out.is_behind() && !narrowed {
             self.out.count_dropped(batch.datagrams().len() as u64);
             return;
         }
+        let now = batch.received.mono;
         for d in batch.datagrams() {
             let Some(g) = model.group(d.membership) else { continue };
-            let source = g.sources.get(d.source);
-            let protocol = source.and_then(|s| s.protocol());
+            let (source, payload) = (g.sources.get(d.source), batch.payload(d));
+            let protocol = json::protocol(&g.membership, d, payload, source.and_then(|s| s.protocol()));
+            if narrowed {
+                let (gap_ns, host) = (None, None);
+                let subject = Packeted { group: g, datagram: d, payload, protocol, gap_ns, host, now };
+                if watch.count.is_some_and(|n| self.counted >= n) || !watch.filter.passes(&subject) {
+                    continue;
+                }
+                self.counted += 1;
+                if watch.stats_only {
+                    continue;
+                }
+                if self.out.is_behind() {
+                    self.out.count_dropped(1);
+                    continue;
+                }
+            }
             let ours = source.is_some_and(|s| s.ours);
-            let p = json::packet(&g.membership, d, batch.payload(d), protocol, ours, self.watch.snap);
+            let p = json::packet(&g.membership, d, payload, protocol, ours, watch.snap);
             let line = match self.watch.format {
                 Format::Json => p.json(d.time),
                 Format::Csv => p.csv(d.time),

@@ -60,6 +60,8 @@ pub enum Respond {
 pub enum Update {
     /// A membership stands.
     Joined(MembershipId, Buffer),
+    /// The receive buffer of a membership is another one now.
+    Buffer(MembershipId, Buffer),
     /// A membership was renewed; the phrase says why.
     Rejoined(MembershipId, String),
     /// A join failed or a membership was lost.

@@ -33,13 +33,13 @@ struct Stream {
 
 /// What each group of the demo is called, by its last byte.
 const LABELS: [(u8, u16, &str); 7] = [
-    (1, 5004, "demo: steady RTP"),
-    (2, 1234, "demo: bursts"),
-    (3, 7000, "demo: two senders"),
-    (4, 8125, "demo: telemetry"),
-    (5, 9000, "demo: chatter"),
-    (6, 5006, "demo: RTP with gaps"),
-    (7, 5008, "demo: nobody sends"),
+    (1, 5004, "steady RTP"),
+    (2, 1234, "bursts"),
+    (3, 7000, "two senders"),
+    (4, 8125, "telemetry"),
+    (5, 9000, "chatter"),
+    (6, 5006, "RTP with gaps"),
+    (7, 5008, "nobody sends"),
 ];
 
 fn streams() -> Vec<Stream> {
@@ -56,7 +56,7 @@ fn streams() -> Vec<Stream> {
     };
     vec![
         Stream { dscp: 46, ..s(1, 5004, 1, 250.0, rtp_a) },
-        Stream { burst: 40, ..s(2, 1234, 1, 80.0, transport_stream) },
+        Stream { burst: 240, ..s(2, 1234, 1, 80.0, transport_stream) },
         s(3, 7000, 1, 20.0, counter_a),
         s(3, 7000, 2, 35.0, counter_b),
         s(4, 8125, 1, 5.0, json_a),

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Longest gathering with few listeners.
 const SHORT: Duration = Duration::from_millis(2);
 /// Longest gathering with very many.
-const LONG: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_millis(80);
 /// Listeners up to which [`SHORT`] holds.
 const FEW: usize = 20;
 /// Gathering begins when this many datagrams would come within it.
@@ -31,9 +31,12 @@ impl Default for Gather {
     }
 }
 
+/// More listeners gather longer by this for each.
+const EACH: Duration = Duration::from_micros(400);
+
 /// The longest gathering for this number of listeners.
 pub fn longest(listeners: usize) -> Duration {
-    if listeners <= FEW { SHORT } else { (SHORT * (listeners / FEW) as u32).min(LONG) }
+    if listeners <= FEW { SHORT } else { EACH.saturating_mul(listeners.min(1 << 20) as u32).min(LONG) }
 }
 
 impl Gather {
@@ -93,7 +96,7 @@ mod tests {
     #[test]
     fn many_listeners_gather_longer_so_that_wake_ups_stay_bounded() {
         assert_eq!(longest(20), 2 * MS);
-        assert_eq!(longest(100), 10 * MS);
-        assert_eq!(longest(1000), 50 * MS);
+        assert_eq!(longest(100), 40 * MS);
+        assert_eq!(longest(1000), 80 * MS);
     }
 }

@@ -91,6 +91,8 @@ pub struct Responder {
     reply: Vec<u8>,
     /// Answers refused by the limit or by the kernel, told when their number doubles.
     refused: u64,
+    /// How many of these the next word about it waits for.
+    tell_at: u64,
     answered: u64,
 }
 
@@ -105,6 +107,7 @@ impl Responder {
             multicast: None,
             reply: Vec::new(),
             refused: 0,
+            tell_at: 1,
             answered: 0,
         }
     }
@@ -159,9 +162,9 @@ impl Responder {
                 }
             }
         }
-        trouble
-            .filter(|_| self.refused.is_power_of_two())
-            .map(|t| format!("{}: {} not answered: {t}", membership, self.refused))
+        let text = trouble.filter(|_| self.refused >= self.tell_at)?;
+        self.tell_at = self.refused * 2;
+        Some(format!("{membership}: {} not answered: {text}", self.refused))
     }
 
     fn send(

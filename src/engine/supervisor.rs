@@ -304,6 +304,9 @@ impl Supervisor {
 
     /// Follows what happened to the interfaces.
     fn changed(&mut self, changed: Changed) {
+        if changed.ifaces == self.ifaces && changed.lost_carrier.is_empty() {
+            return;
+        }
         let before = std::mem::replace(&mut self.ifaces, changed.ifaces);
         self.own = own_addresses(&self.ifaces);
         self.say(Update::Ifaces(self.ifaces.clone()));
@@ -344,13 +347,17 @@ impl Supervisor {
                 let why = if was { "the interface was made anew" } else { "the interface returned" };
                 self.open(id, Some(why.to_owned()));
             }
-            Some(iface) => {
-                // Linux sends no IGMP report of itself when a carrier returns.
-                if running && self.dark.contains(&iface.index) && iface.carrier != Some(false) && iface.up {
-                    let why = format!("{name} has its carrier back");
-                    self.tell(id, Message::Rejoin { ifindex: iface.index, why });
-                }
+            // Linux sends no IGMP report of itself when a carrier returns.
+            Some(iface)
+                if running
+                    && self.dark.contains(&iface.index)
+                    && iface.carrier != Some(false)
+                    && iface.up =>
+            {
+                let why = format!("{name} has its carrier back");
+                self.tell(id, Message::Rejoin { ifindex: iface.index, why });
             }
+            Some(_) => {}
         }
     }
 }
@@ -394,18 +401,23 @@ impl Watching {
         let thread = std::thread::Builder::new()
             .name("watch".into())
             .spawn(move || {
+                // What changed between the program's first look and the opening of the watch.
+                let mut lost_carrier = Vec::new();
                 loop {
-                    let Ok(change) = watch.wait(&w, None) else { return };
-                    if change.woken {
+                    if let Ok(ifaces) = iface::list()
+                        && tell.send(Changed { ifaces, lost_carrier }).is_err()
+                    {
                         return;
                     }
-                    if !change.changed && change.lost_carrier.is_empty() {
-                        continue;
-                    }
-                    let Ok(ifaces) = iface::list() else { continue };
-                    if tell.send(Changed { ifaces, lost_carrier: change.lost_carrier }).is_err() {
-                        return;
-                    }
+                    lost_carrier = loop {
+                        let Ok(change) = watch.wait(&w, None) else { return };
+                        if change.woken {
+                            return;
+                        }
+                        if change.changed || !change.lost_carrier.is_empty() {
+                            break change.lost_carrier;
+                        }
+                    };
                 }
             })
             .map_err(|source| NetError::Limit {

@@ -133,8 +133,21 @@ pub struct Packet {
     pub payload_hex: String,
 }
 
-/// The packet of a datagram; `protocol` is what its stream is known to carry, `snap` bounds
-/// `payload_hex` in bytes.
+/// The protocol of a datagram: what its stream is known to carry, else what it says for itself.
+pub fn protocol(
+    m: &Membership,
+    d: &Datagram,
+    payload: &[u8],
+    of_stream: Option<&'static Protocol>,
+) -> Option<&'static Protocol> {
+    let hint = Hint { to: m.endpoint(), from: d.source, len: d.len as usize };
+    of_stream.or_else(|| {
+        wire::recognise(payload, &hint).filter(|(_, c)| *c > wire::Confidence::Guess).map(|(p, _)| p)
+    })
+}
+
+/// The packet of a datagram; `protocol` is what [`protocol`] found, `snap` bounds `payload_hex` in
+/// bytes.
 pub fn packet(
     m: &Membership,
     d: &Datagram,
@@ -143,10 +156,6 @@ pub fn packet(
     ours: bool,
     snap: usize,
 ) -> Packet {
-    let hint = Hint { to: m.endpoint(), from: d.source, len: d.len as usize };
-    let protocol = protocol.or_else(|| {
-        wire::recognise(payload, &hint).filter(|(_, c)| *c > wire::Confidence::Guess).map(|(p, _)| p)
-    });
     let mut preview = String::new();
     match protocol {
         Some(p) => (p.preview)(payload, &mut preview),

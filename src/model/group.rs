@@ -6,13 +6,18 @@ use std::sync::Arc;
 use crate::base::batch::{Account, Capture, Datagram};
 use crate::base::group::{Membership, MembershipId};
 use crate::base::time::{Mono, SECOND_NS};
+use crate::model::here::Here;
 use crate::model::packets::{Packet, PacketRing};
+use crate::model::quantile::Quantiles;
 use crate::model::rate::{Rate, RateWindow, Strip, Weight};
 use crate::model::sequence::SeqCounts;
 use crate::model::source::{Counters, Gaps, Noticed, Source, SourceTable, Stamp, State};
 
 /// A group that a person joined and that had nothing after this long is silent.
 pub const SILENT_AFTER_NS: u64 = 5 * SECOND_NS;
+
+/// Sources up to which it is asked who of them could have lost what was dropped here.
+const ASKED: usize = 256;
 
 /// Why a row is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +86,8 @@ pub struct Group {
     pub counters: Counters,
     /// Losses on this host.
     pub drops: Drops,
+    /// Which gaps they explain.
+    pub(crate) here: Here,
     drops_before_reset: Drops,
     last_account: Option<Account>,
     /// Datagrams of sources that found no place in the table.
@@ -91,6 +98,8 @@ pub struct Group {
     pub first: Option<Stamp>,
     /// Inter-arrival times over all sources.
     pub gaps: Gaps,
+    /// And how they are distributed; `None` before there are any.
+    pub gap_quantiles: Option<Quantiles>,
     /// The last second, including what was not analysed.
     pub rate: RateWindow,
     /// The last minute; begins when the membership stands.
@@ -129,12 +138,14 @@ impl Group {
             since: None,
             counters: Counters::default(),
             drops: Drops::default(),
+            here: Here::default(),
             drops_before_reset: Drops::default(),
             last_account: None,
             unattributed: 0,
             last: None,
             first: None,
             gaps: Gaps::default(),
+            gap_quantiles: None,
             rate: RateWindow::default(),
             strip: None,
             state: State::Joining,
@@ -177,6 +188,27 @@ impl Group {
         if self.state == State::Joining || self.state == State::Failed {
             self.state = State::Idle;
         }
+    }
+
+    /// Notes what an account says of drops, so that gaps can claim them; to be called before the
+    /// datagrams that came with it are counted.
+    pub(crate) fn dropped(&mut self, a: &Account, at: Mono) {
+        let last = self.last_account;
+        let socket = a.socket_drops.unwrap_or(0);
+        let socket = socket.saturating_sub(last.and_then(|l| l.socket_drops).unwrap_or(0));
+        let ours = a.not_analysed.saturating_sub(last.map_or(0, |l| l.not_analysed));
+        let from = self.here.since(at);
+        if socket + ours > 0 {
+            let certain = self.all_numbered(from);
+            self.here.moved(from, at, socket + ours, certain);
+        }
+        self.here.read(at);
+    }
+
+    /// Whether everybody who sent since `from` numbers his datagrams, as far as is known.
+    fn all_numbered(&self, from: Mono) -> bool {
+        let list = self.sources.list();
+        list.len() <= ASKED && list.iter().all(|s| s.last.mono < from || s.continuity().is_some())
     }
 
     pub(crate) fn account(&mut self, a: &Account, at: Mono) {
@@ -240,7 +272,9 @@ impl Group {
     ) -> Option<(usize, bool, Noticed)> {
         let ip_bytes = self.ip_bytes(d.len);
         if let Some(last) = self.last {
-            self.gaps.add(at.mono.since(last.mono));
+            let gap = at.mono.since(last.mono);
+            self.gaps.add(gap);
+            self.gap_quantiles.get_or_insert_default().add(gap);
         }
         self.counters.add(d.len, ip_bytes, d.is_truncated());
         self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes });
@@ -250,13 +284,12 @@ impl Group {
         self.first.get_or_insert(at);
         self.last = Some(at);
         let to = self.membership.endpoint();
-        let ours = self.sources.get(d.source).map_or_else(ours, |s| s.ours);
         let mut packet = Packet::new(*d, at.mono);
-        packet.ours = ours;
         let found = match self.sources.place(d.source, at, ours) {
             Some((place, new)) => {
                 let source = self.sources.at_mut(place);
-                let noticed = source.record(d, payload, at, ip_bytes, to);
+                let noticed = source.record(d, payload, at, ip_bytes, to, &mut self.here);
+                packet.ours = source.ours;
                 packet.gap_ns = noticed.gap_ns;
                 packet.protocol = source.protocol();
                 Some((place, new, noticed))
@@ -300,7 +333,9 @@ impl Group {
                 (Some(last), _) => {
                     let usual = self.gaps.usual_ns;
                     let quiet = now.since(last.mono);
-                    State::of(self.counters.packets, quiet, usual, self.p99_gap(), self.expects_traffic())
+                    // Percentiles are only looked at when they can matter.
+                    let p99 = if quiet > SILENT_AFTER_NS { self.p99_gap() } else { usual };
+                    State::of(self.counters.packets, quiet, usual, p99, self.expects_traffic())
                 }
                 (None, Some(since)) if self.expects_traffic() && now.since(since.mono) >= SILENT_AFTER_NS => {
                     State::Silent
@@ -310,12 +345,9 @@ impl Group {
         }
     }
 
-    /// The 99th percentile gap of the source that sent last; the usual gap where none is kept.
+    /// The 99th percentile gap.
     fn p99_gap(&self) -> u64 {
-        let newest = self.packets.newest(0).map(|p| p.datagram.source);
-        let source = newest.and_then(|from| self.sources.get(from));
-        let detail = source.and_then(|s| s.detail.as_ref());
-        detail.and_then(|d| d.gaps.quantile(0.99)).unwrap_or(self.gaps.usual_ns)
+        self.gap_quantiles.as_ref().and_then(|q| q.quantile(0.99)).unwrap_or(self.gaps.usual_ns)
     }
 
     /// How long the row has been without traffic, in nanoseconds; since the join if there never was
@@ -327,7 +359,9 @@ impl Group {
     pub(crate) fn reset(&mut self) {
         self.counters = Counters::default();
         self.gaps = Gaps::default();
+        self.gap_quantiles = None;
         self.unattributed = 0;
+        self.here.clear();
         if let Some(a) = self.last_account {
             self.drops_before_reset = Drops {
                 socket_drops: a.socket_drops,

@@ -5,7 +5,6 @@
 //! gives the same figures to the last digit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::batch::{Batch, Capture};
@@ -13,22 +12,24 @@ use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::time::{Mono, Now, SECOND_NS};
 
+pub mod continuity;
 pub mod event;
+pub mod filter;
 pub mod group;
+pub mod here;
 pub mod packets;
 pub mod quantile;
 pub mod rate;
 pub mod sequence;
 pub mod source;
+mod telling;
 
 use event::{Event, EventKind, EventLog};
 use group::{Buffer, Group, JoinState, Origin};
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use rate::Rate;
-use source::{Counters, Source, Stamp, State};
+use source::{Counters, Stamp, State};
 
-/// Events of new sources that a group may write each second; the others are told as a number.
-const APPEARED_A_SECOND: u32 = 32;
 /// Own sending endpoints remembered: a running send has one, a test message another.
 const OWN_MAX: usize = 4096;
 
@@ -53,6 +54,7 @@ pub struct IfaceState {
     /// Receive drops since watching began (NIC); `None` where the system does not say.
     pub nic_drops: Option<u64>,
     nic_base: Option<u64>,
+    nic_read_at: Option<Mono>,
 }
 
 /// What the packet ring of an interface dropped. It cannot be told which group that belonged to, so it
@@ -82,8 +84,12 @@ pub struct Totals {
     pub counters: Counters,
     /// The last second; `None` before one is complete.
     pub rate: Option<Rate>,
-    /// NET: numbers missing; `None` while no counter is known.
+    /// NET: numbers missing on the way; `None` while no counter is known.
     pub lost: Option<u64>,
+    /// Numbers missing that this host dropped.
+    pub lost_here: Option<u64>,
+    /// Numbers missing that this host or the network dropped: it cannot be told.
+    pub lost_unclear: Option<u64>,
     /// Numbers seen again.
     pub duplicates: Option<u64>,
     /// Numbers that came late.
@@ -200,15 +206,32 @@ impl Model {
         self.order.push(id);
     }
 
-    /// A membership stands, for the first time or after a failure.
+    /// A membership stands, for the first time or after a failure. Each is told as joined once: what
+    /// stood before is joined again, and why is told by [`Model::rejoined`] unless it was asked for.
     pub fn joined(&mut self, id: MembershipId, buffer: Buffer, now: Now) {
         let at = Stamp { mono: now.mono, wall: now.wall };
         let Some(g) = self.group_mut(id) else { return };
+        let (stood_before, asked) = (g.since.is_some(), g.join == JoinState::Joining);
         let capture = buffer.capture;
         g.stood(buffer, at);
-        let text = format!("joined {}", g.membership);
+        let membership = g.membership.clone();
         self.capture = capture;
-        self.note_group(EventKind::Joined, id, now, text);
+        match (stood_before, asked) {
+            (false, _) => self.note_group(EventKind::Joined, id, now, format!("joined {membership}")),
+            (true, true) => {
+                self.note_group(EventKind::Rejoined, id, now, format!("joined {membership} again"));
+            }
+            (true, false) => {}
+        }
+    }
+
+    /// The receive buffer of a membership is another one now.
+    pub fn buffer(&mut self, id: MembershipId, buffer: Buffer) {
+        if let Some(g) = self.group_mut(id)
+            && let JoinState::Joined(b) = &mut g.join
+        {
+            *b = buffer;
+        }
     }
 
     /// A membership was renewed on an interface that changed; `why` is a short phrase.
@@ -316,13 +339,14 @@ impl Model {
         let before = std::mem::take(&mut self.ifaces);
         for iface in list {
             let old = before.iter().find(|o| o.iface.name == iface.name);
-            if !first && let Some(text) = iface_change(old.map(|o| &o.iface), &iface) {
+            if !first && let Some(text) = telling::iface_change(old.map(|o| &o.iface), &iface) {
                 self.note(EventKind::InterfaceChanged, Some(iface.name.clone()), text, now);
             }
             let same = old.filter(|o| o.iface.index == iface.index);
             self.ifaces.push(IfaceState {
                 nic_drops: same.and_then(|o| o.nic_drops),
                 nic_base: same.and_then(|o| o.nic_base),
+                nic_read_at: same.and_then(|o| o.nic_read_at),
                 iface,
             });
         }
@@ -342,9 +366,17 @@ impl Model {
 
     /// The kernel's cumulative receive drops of an interface. The first figure is the zero.
     pub fn nic_drops(&mut self, iface: &str, cumulative: u64) {
+        let now = self.now.mono;
         if let Some(i) = self.ifaces.iter_mut().find(|i| &*i.iface.name == iface) {
             let base = *i.nic_base.get_or_insert(cumulative);
-            i.nic_drops = Some(cumulative.saturating_sub(base));
+            let before = i.nic_drops.replace(cumulative.saturating_sub(base)).unwrap_or(0);
+            let moved = cumulative.saturating_sub(base).saturating_sub(before);
+            let since = i.nic_read_at.replace(now).unwrap_or(now);
+            for g in self.groups.iter_mut().flatten().filter(|g| &*g.membership.iface == iface) {
+                // The counter is of all frames of the interface: whose they were is not known.
+                // Nor exactly when: the model's time is that of its last turn.
+                g.here.moved(since, now.plus(SECOND_NS / 2), moved, false);
+            }
         }
     }
 
@@ -370,18 +402,24 @@ impl Model {
             .settings
             .keep_packets
             .then(|| (BUDGET_BYTES / self.order.len().max(1)).clamp(RING_MIN, RING_MAX));
+        for a in &batch.accounts {
+            if let Some(g) = self.group_mut(a.membership) {
+                g.dropped(a, received.mono);
+            }
+        }
         let Model { groups, own, events, .. } = self;
         for run in batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
             let id = run[0].membership.0 as usize;
             // A row that was left while its last batch was under way has no place any more.
             let Some(group) = groups.get_mut(id).and_then(Option::as_deref_mut) else { continue };
+            group.sources.warm(run.iter().map(|d| d.source));
             for d in run {
                 let at = Stamp { mono: group.arrival(d, received), wall: d.time };
                 let found = group.record(d, batch.payload(d), at, || own.contains(&d.source), ring);
                 if let Some((_, new, noticed)) = found
                     && (new || noticed.ttl_was.is_some() || noticed.tos_was.is_some())
                 {
-                    tell(events, group, d.source, new, noticed, at);
+                    telling::tell(events, group, d.source, new, noticed, at);
                 }
             }
             group.clock(received.offset_ns());
@@ -405,16 +443,19 @@ impl Model {
         self.now = now;
         let Model { groups, events, .. } = self;
         for g in groups.iter_mut().flatten() {
-            settle_group(events, g, now);
+            telling::settle_group(events, g, now);
         }
     }
 
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
-    /// the last figures are final.
+    /// the last figures, states and events are final.
     pub fn finish(&mut self) {
-        for g in self.groups.iter_mut().flatten() {
+        let Model { groups, events, now, .. } = self;
+        for g in groups.iter_mut().flatten() {
+            g.scan_at = now.mono;
+            telling::settle_group(events, g, *now);
             for s in g.sources.iter_mut() {
-                s.finish();
+                s.finish(&mut g.here);
             }
         }
     }
@@ -489,6 +530,8 @@ impl Model {
             }
             if let Some(n) = g.continuity() {
                 *t.lost.get_or_insert_default() += n.lost;
+                *t.lost_here.get_or_insert_default() += n.lost_here;
+                *t.lost_unclear.get_or_insert_default() += n.lost_unclear;
                 *t.duplicates.get_or_insert_default() += n.duplicates;
                 *t.reordered.get_or_insert_default() += n.reordered;
             }
@@ -501,146 +544,3 @@ impl Model {
         t
     }
 }
-
-fn event(kind: EventKind, g: &Group, source: Option<Endpoint>, at: Stamp, text: String) -> Event {
-    Event {
-        number: 0,
-        time: at.wall,
-        kind,
-        membership: Some(g.membership.clone()),
-        source,
-        iface: None,
-        text,
-    }
-}
-
-fn tell(events: &mut EventLog, g: &mut Group, from: Endpoint, new: bool, n: source::Noticed, at: Stamp) {
-    if new {
-        g.appeared += 1;
-        if g.appeared > APPEARED_A_SECOND {
-            g.appeared_hidden += 1;
-            return;
-        }
-        let ours = g.sources.get(from).is_some_and(|s| s.ours);
-        let text = format!("{from} sends to {}{}", g.membership, if ours { " (ours)" } else { "" });
-        events.push(event(EventKind::SourceAppeared, g, Some(from), at, text));
-    }
-    let Some(s) = g.sources.get(from) else { return };
-    // A marking that flaps is told when its number of changes doubles, not each time.
-    if let (Some(was), Some(is)) = (n.ttl_was, s.ttl.last)
-        && s.ttl.changes.is_power_of_two()
-    {
-        let text = format!("{from} on {}: TTL changed from {was} to {is}", g.membership);
-        events.push(event(EventKind::MarkingChanged, g, Some(from), at, text));
-    }
-    if let (Some(was), Some(is)) = (n.tos_was, s.tos.last)
-        && s.tos.changes.is_power_of_two()
-    {
-        let text = format!("{from} on {}: DSCP changed from {} to {}", g.membership, was >> 2, is >> 2);
-        events.push(event(EventKind::MarkingChanged, g, Some(from), at, text));
-    }
-}
-
-fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
-    let at = Stamp { mono: now.mono, wall: now.wall };
-    let was = g.state;
-    g.state = g.judge(now.mono);
-    let heard = g.counters.packets > 0;
-    if g.state == State::Silent && was != State::Silent {
-        let text = match g.last {
-            Some(last) => {
-                let s = now.mono.since(last.mono) / SECOND_NS;
-                format!("{} went silent: nothing for {s} s", g.membership)
-            }
-            None => format!("{} is silent: nothing since it was joined", g.membership),
-        };
-        events.push(event(EventKind::GroupSilent, g, None, at, text));
-    } else if was == State::Silent && heard && matches!(g.state, State::Live) {
-        let text = format!("{} has traffic again", g.membership);
-        events.push(event(EventKind::GroupBack, g, None, at, text));
-    }
-    let lost_here = g.drops.socket_drops.unwrap_or(0) + g.drops.not_analysed;
-    if now.mono < g.scan_at {
-        return;
-    }
-    g.scan_at = now.mono.plus(SECOND_NS / if g.sources.len() > 64 { 1 } else { 4 });
-    if lost_here > g.drops_told {
-        let text = format!(
-            "{}: {} dropped at the socket buffer, {} counted but not analysed",
-            g.membership,
-            g.drops.socket_drops.map_or_else(|| "–".into(), |n| n.to_string()),
-            g.drops.not_analysed
-        );
-        // Told again when it has doubled: an overload that lasts is one story, not a thousand.
-        g.drops_told = lost_here * 2;
-        events.push(event(EventKind::Dropped, g, None, at, text));
-    }
-    g.appeared = 0;
-    if g.appeared_hidden > 0 {
-        let text = format!("{}: {} more sources appeared", g.membership, g.appeared_hidden);
-        g.appeared_hidden = 0;
-        events.push(event(EventKind::SourceAppeared, g, None, at, text));
-    }
-    let expects = g.expects_traffic();
-    let membership = g.membership.clone();
-    for s in g.sources.iter_mut() {
-        let was = s.settle(now.mono, expects);
-        let (kind, text) = match (was, s.state) {
-            (before, State::Silent) if before != State::Silent => {
-                let quiet = now.mono.since(s.last.mono) / SECOND_NS;
-                let text = format!("{} on {membership} went silent: nothing for {quiet} s", s.endpoint);
-                (EventKind::SourceSilent, text)
-            }
-            (State::Silent, State::Live) => {
-                (EventKind::SourceBack, format!("{} on {membership} sends again", s.endpoint))
-            }
-            _ => continue,
-        };
-        events.push(Event {
-            number: 0,
-            time: now.wall,
-            kind,
-            membership: Some(membership.clone()),
-            source: Some(s.endpoint),
-            iface: None,
-            text,
-        });
-    }
-}
-
-/// What changed on an interface, in words; `None` if nothing did that matters.
-fn iface_change(old: Option<&Iface>, new: &Iface) -> Option<String> {
-    let name = &new.name;
-    let Some(old) = old else { return Some(format!("{name} appeared")) };
-    let mut parts = Vec::new();
-    if old.index != new.index {
-        parts.push("was made anew".to_owned());
-    }
-    if old.up != new.up {
-        parts.push(if new.up { "is up" } else { "is down" }.to_owned());
-    }
-    if old.carrier != new.carrier && new.up {
-        match new.carrier {
-            Some(true) => parts.push("has its carrier back".to_owned()),
-            Some(false) => parts.push("lost its carrier".to_owned()),
-            None => {}
-        }
-    }
-    let list = |i: &Iface| i.addrs.iter().map(|a| a.ip).collect::<BTreeSet<IpAddr>>();
-    let (before, after) = (list(old), list(new));
-    for gone in before.difference(&after) {
-        parts.push(format!("lost the address {gone}"));
-    }
-    for got in after.difference(&before) {
-        parts.push(format!("got the address {got}"));
-    }
-    (!parts.is_empty()).then(|| format!("{name} {}", parts.join(", ")))
-}
-
-/// The rate of a source over the last second.
-pub fn source_rate(s: &Source, now: Mono, since: Mono) -> Option<Rate> {
-    s.rate.rate(now, since)
-}
-
-#[cfg(test)]
-mod tests;

@@ -68,6 +68,11 @@ impl RateWindow {
         b.ip_bytes = b.ip_bytes.saturating_add(u32::try_from(w.ip_bytes).unwrap_or(u32::MAX));
     }
 
+    /// Number of the bucket being filled.
+    pub(crate) fn current(&self) -> u64 {
+        self.current
+    }
+
     fn roll(&mut self, to: u64) {
         let steps = (to - self.current).min(BUCKETS as u64 + 1);
         for k in 0..steps {
@@ -147,7 +152,7 @@ impl Strip {
         if s < self.from || back >= STRIP_SECONDS {
             return None;
         }
-        if s > self.current || s + STRIP_SECONDS as u64 + 1 <= self.current {
+        if s > self.current || s + (STRIP_SECONDS as u64) < self.current {
             return Some((0, 0));
         }
         let i = (s % (STRIP_SECONDS as u64 + 1)) as usize;

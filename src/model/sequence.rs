@@ -6,10 +6,14 @@
 //! * `duplicates` is how often a number was seen again.
 //! * `reordered` is how many arrived after a higher number (RFC 4737), also those that fill a gap.
 //!
+//! * A missing number is the network's (`lost`), this host's (`lost_here`) or either's
+//!   (`lost_unclear`): [`crate::model::here`] says which.
+//!
 //! A number far from what is expected is believed only when the next one follows it: then the
 //! sender restarted (RFC 3550 appendix A.1 does the same). Until then it is a stray.
 
 use crate::base::time::{Mono, SECOND_NS};
+use crate::model::here::Here;
 use crate::wire::SeqSample;
 
 /// A missing number is not called lost before this many nanoseconds have passed.
@@ -22,12 +26,23 @@ const WORDS: usize = (WINDOW / 64) as usize;
 const PENDING: usize = 16;
 /// A jump ahead of up to this many numbers is always loss (RFC 3550's MAX_DROPOUT).
 const MAX_DROPOUT: u64 = 3000;
+/// Numbers in a row that make a stream "seen whole": until then, or for [`START_NS`], losses may come
+/// from the way being set up.
+const START_RUN: u8 = 16;
+const START_NS: u64 = SECOND_NS;
 
 /// Exact counters of continuity; they add up over the streams of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeqCounts {
-    /// Numbers missing that will not be waited for any longer.
+    /// Numbers missing on the way here that will not be waited for any longer.
     pub lost: u64,
+    /// Numbers missing that this host dropped.
+    pub lost_here: u64,
+    /// Numbers missing that this host or the network dropped.
+    pub lost_unclear: u64,
+    /// How many of all these went missing before the stream was first seen whole: the tree may not
+    /// have been built yet, or the sender was starting.
+    pub lost_at_start: u64,
     /// Numbers seen again.
     pub duplicates: u64,
     /// Numbers that came after a higher one.
@@ -40,11 +55,33 @@ pub struct SeqCounts {
     pub restarts: u32,
     /// Numbers far off that nothing followed.
     pub strays: u32,
+    /// Numbers from the first received to the highest (RFC 3550 appendix A.3).
+    pub expected: u64,
+    /// Numbers received, duplicates and late ones too (RFC 3550 appendix A.3).
+    pub received: u64,
+}
+
+impl SeqCounts {
+    /// RFC 3550's "cumulative number of packets lost": expected less received, below 0 where
+    /// duplicates outweigh the losses (appendix A.3). Only RTP has it.
+    pub fn rfc3550_lost(&self) -> i64 {
+        self.expected.wrapping_sub(self.received) as i64
+    }
+
+    /// All numbers missing, wherever they went.
+    pub fn missing(&self) -> u64 {
+        self.lost + self.lost_here + self.lost_unclear
+    }
 }
 
 impl std::ops::AddAssign for SeqCounts {
     fn add_assign(&mut self, o: SeqCounts) {
         self.lost += o.lost;
+        self.lost_here += o.lost_here;
+        self.lost_unclear += o.lost_unclear;
+        self.lost_at_start += o.lost_at_start;
+        self.expected = self.expected.wrapping_add(o.expected);
+        self.received = self.received.wrapping_add(o.received);
         self.duplicates += o.duplicates;
         self.reordered += o.reordered;
         self.gaps += o.gaps;
@@ -56,7 +93,9 @@ impl std::ops::AddAssign for SeqCounts {
 
 #[derive(Clone, Copy, Debug)]
 struct Gap {
+    /// When the number behind it came, and the one before it.
     at: Mono,
+    before: Mono,
     first: u64,
     len: u64,
     open: u64,
@@ -77,6 +116,12 @@ pub struct SeqTracker {
     counts: SeqCounts,
     first_at: Mono,
     last_at: Mono,
+    /// The first number received, which stays the first for RFC 3550's sake.
+    received_first: u64,
+    /// Numbers in a row, up to [`START_RUN`].
+    run: u8,
+    /// When the stream was first seen whole.
+    whole_at: Option<Mono>,
 }
 
 impl SeqTracker {
@@ -93,8 +138,12 @@ impl SeqTracker {
             counts: SeqCounts::default(),
             first_at: at,
             last_at: at,
+            received_first: 0,
+            run: 0,
+            whole_at: None,
         };
         t.begin(s, at);
+        t.counts.received = u64::from(s.count);
         t
     }
 
@@ -115,6 +164,37 @@ impl SeqTracker {
         self.seen = [u64::MAX; WORDS];
         self.pending = [None; PENDING];
         self.first_at = at;
+        self.received_first = self.base;
+    }
+
+    /// What RFC 3550 would have expected since the last restart.
+    fn expected(&self) -> u64 {
+        self.highest.wrapping_sub(self.received_first).wrapping_add(1)
+    }
+
+    /// Ends the count of a run before a restart; what is waited for is decided.
+    fn close(&mut self, here: &mut Here) {
+        self.counts.expected = self.counts.expected.wrapping_add(self.expected());
+        for i in 0..PENDING {
+            if let Some(g) = self.pending[i].take() {
+                self.lose(&g, here);
+            }
+        }
+        self.probation = None;
+    }
+
+    fn lose(&mut self, g: &Gap, here: &mut Here) {
+        let placed = here.claim(g.before, g.at, g.open);
+        self.counts.lost += g.open - placed.here - placed.unclear;
+        self.counts.lost_here += placed.here;
+        self.counts.lost_unclear += placed.unclear;
+        let start = match self.whole_at {
+            Some(whole) => g.at < whole,
+            None => g.at.since(self.first_at) < START_NS,
+        };
+        if start {
+            self.counts.lost_at_start += g.open;
+        }
     }
 
     fn mask(&self) -> u64 {
@@ -142,44 +222,61 @@ impl SeqTracker {
     }
 
     /// Takes the next number in the order of arrival.
-    pub fn offer(&mut self, s: SeqSample, at: Mono) {
-        if s.restart {
-            self.counts.lost += self.take_pending();
+    pub fn offer(&mut self, s: SeqSample, at: Mono, here: &mut Here) {
+        let next = self.highest.wrapping_add(1);
+        let ahead = s.value.wrapping_sub(next) & self.mask();
+        if ahead == 0 && s.count == 1 && !s.restart {
+            // Nearly all there is: the next one.
+            self.counts.received += 1;
             self.probation = None;
+            self.highest = next;
+            self.set(next, true);
+            self.last_at = at;
+            if self.whole_at.is_none() {
+                self.run += 1;
+                if self.run >= START_RUN {
+                    self.whole_at = Some(at);
+                }
+            }
+            return;
+        }
+        self.run = 0;
+        if s.restart {
+            self.close(here);
             self.begin(s, at);
+            self.counts.received += u64::from(s.count);
             self.last_at = at;
             return;
         }
-        let next = self.highest.wrapping_add(1);
-        let ahead = s.value.wrapping_sub(next) & self.mask();
         let behind = self.mask().wrapping_sub(ahead).wrapping_add(1) & self.mask();
         if behind != 0 && behind <= self.reach() {
-            self.late(behind, at);
+            self.late(behind, at, here);
         } else if ahead <= self.dropout(at) {
-            self.forward(ahead, u64::from(s.count), at);
+            self.forward(ahead, u64::from(s.count), at, here);
         } else if self.probation == Some(s.value) {
             self.counts.restarts += 1;
             self.counts.strays = self.counts.strays.saturating_sub(1);
-            self.counts.lost += self.take_pending();
-            self.probation = None;
+            self.close(here);
             let before = SeqSample { value: s.value.wrapping_sub(1) & self.mask(), count: 1, ..s };
             self.begin(before, at);
-            self.forward(0, u64::from(s.count), at);
+            self.counts.received += 1;
+            self.forward(0, u64::from(s.count), at, here);
         } else {
             self.counts.strays += 1;
             self.probation = Some(s.value.wrapping_add(u64::from(s.count)) & self.mask());
             return;
         }
+        self.counts.received += u64::from(s.count);
         self.last_at = at;
     }
 
-    fn forward(&mut self, gap: u64, count: u64, at: Mono) {
+    fn forward(&mut self, gap: u64, count: u64, at: Mono, here: &mut Here) {
         self.probation = None;
         let next = self.highest.wrapping_add(1);
         if gap > 0 {
             self.counts.gaps += 1;
             self.counts.longest_gap = self.counts.longest_gap.max(gap);
-            self.remember(Gap { at, first: next, len: gap, open: gap });
+            self.remember(Gap { at, before: self.last_at, first: next, len: gap, open: gap }, here);
         }
         for k in 0..gap.min(WINDOW) {
             self.set(next.wrapping_add(gap - 1 - k), false);
@@ -190,19 +287,16 @@ impl SeqTracker {
         self.highest = self.highest.wrapping_add(gap + count);
     }
 
-    fn late(&mut self, behind: u64, at: Mono) {
+    fn late(&mut self, behind: u64, at: Mono, here: &mut Here) {
         let number = self.highest.wrapping_add(1).wrapping_sub(behind);
         let before_first = self.base.wrapping_sub(number);
         if before_first != 0 && before_first <= self.reach() {
             // Older than the first seen: the stream began earlier than it seemed.
             self.counts.reordered += 1;
             if before_first > 1 {
-                self.remember(Gap {
-                    at,
-                    first: number.wrapping_add(1),
-                    len: before_first - 1,
-                    open: before_first - 1,
-                });
+                let open = before_first - 1;
+                let first = number.wrapping_add(1);
+                self.remember(Gap { at, before: self.last_at, first, len: open, open }, here);
                 for k in 1..before_first {
                     self.set(number.wrapping_add(k), false);
                 }
@@ -230,16 +324,26 @@ impl SeqTracker {
                 return;
             }
         }
-        self.counts.lost = self.counts.lost.saturating_sub(1);
+        // It was lost already. What comes late was held up on the way, not dropped here.
+        let c = &mut self.counts;
+        for lost in [&mut c.lost, &mut c.lost_unclear, &mut c.lost_here] {
+            if *lost > 0 {
+                *lost -= 1;
+                break;
+            }
+        }
+        c.lost_at_start = c.lost_at_start.min(c.missing());
     }
 
-    fn remember(&mut self, gap: Gap) {
-        self.settle(gap.at);
+    fn remember(&mut self, gap: Gap, here: &mut Here) {
+        self.settle(gap.at, here);
         let slot = match self.pending.iter().position(Option::is_none) {
             Some(free) => free,
             None => {
                 let oldest = (0..PENDING).min_by_key(|&i| self.pending[i].map(|g| g.at)).unwrap_or(0);
-                self.counts.lost += self.pending[oldest].map_or(0, |g| g.open);
+                if let Some(g) = self.pending[oldest].take() {
+                    self.lose(&g, here);
+                }
                 oldest
             }
         };
@@ -247,24 +351,20 @@ impl SeqTracker {
     }
 
     /// Calls lost what has been missing for longer than [`REORDER_NS`] at `now`.
-    pub fn settle(&mut self, now: Mono) {
-        for slot in &mut self.pending {
-            if let Some(g) = slot
+    pub fn settle(&mut self, now: Mono, here: &mut Here) {
+        for i in 0..PENDING {
+            if let Some(g) = self.pending[i]
                 && now.since(g.at) >= REORDER_NS
             {
-                self.counts.lost += g.open;
-                *slot = None;
+                self.pending[i] = None;
+                self.lose(&g, here);
             }
         }
     }
 
-    fn take_pending(&mut self) -> u64 {
-        self.pending.iter_mut().filter_map(Option::take).map(|g| g.open).sum()
-    }
-
     /// The counters as of the last [`SeqTracker::settle`].
     pub fn counts(&self) -> SeqCounts {
-        self.counts
+        SeqCounts { expected: self.counts.expected.wrapping_add(self.expected()), ..self.counts }
     }
 
     fn set(&mut self, number: u64, seen: bool) {
@@ -288,11 +388,12 @@ mod tests {
 
     fn run(bits: u8, values: &[u64]) -> SeqCounts {
         let sample = |value| SeqSample { stream: 0, value, bits, count: 1, restart: false };
+        let here = &mut Here::default();
         let mut t = SeqTracker::new(sample(values[0]), Mono(0));
         for (i, &v) in values.iter().enumerate().skip(1) {
-            t.offer(sample(v), Mono(i as u64 * 1_000_000));
+            t.offer(sample(v), Mono(i as u64 * 1_000_000), here);
         }
-        t.settle(Mono(u64::MAX));
+        t.settle(Mono(u64::MAX), here);
         t.counts()
     }
 
@@ -301,10 +402,44 @@ mod tests {
         for bits in [4u8, 8, 16, 32] {
             let top = 1u64 << bits;
             let values: Vec<u64> = (0..40).map(|i| (2 * top - 9 + i) % top).collect();
-            assert_eq!(run(bits, &values), SeqCounts::default(), "{bits} bits");
+            assert_eq!(run(bits, &values), clean(40), "{bits} bits");
         }
         let values: Vec<u64> = (0..40u64).map(|i| (u64::MAX - 20).wrapping_add(i)).collect();
-        assert_eq!(run(64, &values), SeqCounts::default());
+        assert_eq!(run(64, &values), clean(40));
+    }
+
+    fn clean(n: u64) -> SeqCounts {
+        SeqCounts { expected: n, received: n, ..SeqCounts::default() }
+    }
+
+    #[test]
+    fn rfc_3550_takes_duplicates_for_what_was_expected() {
+        // Two lost, three duplicates: cumulative loss of -1 (appendix A.3).
+        let c = run(16, &[65534, 65535, 0, 0, 0, 3, 4, 4]);
+        assert_eq!((c.rfc3550_lost(), c.lost, c.duplicates), (-1, 2, 3));
+        // A restart begins a new count.
+        let c = run(16, &[100, 101, 103, 40_000, 40_001, 40_003]);
+        assert_eq!((c.rfc3550_lost(), c.lost, c.restarts), (2, 2, 1));
+    }
+
+    #[test]
+    fn a_gap_with_drops_here_across_it_is_put_down_to_this_host() {
+        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
+        let here = &mut Here::default();
+        let mut t = SeqTracker::new(sample(1), Mono(0));
+        here.moved(Mono(5), Mono(15), 2, true);
+        t.offer(sample(5), Mono(10), here);
+        t.offer(sample(7), Mono(20), here);
+        t.settle(Mono(u64::MAX), here);
+        let c = t.counts();
+        assert_eq!((c.lost, c.lost_here, c.lost_unclear, c.missing()), (2, 2, 0, 4));
+    }
+
+    #[test]
+    fn losses_before_a_stream_was_seen_whole_are_kept_apart() {
+        let values: Vec<u64> = (0..100).filter(|n| ![3, 4, 9, 60].contains(n)).collect();
+        let c = run(16, &values);
+        assert_eq!((c.lost, c.lost_at_start), (4, 3));
     }
 
     #[test]
@@ -324,20 +459,22 @@ mod tests {
     #[test]
     fn what_comes_after_it_was_called_lost_is_lost_no_longer() {
         let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
+        let here = &mut Here::default();
         let mut t = SeqTracker::new(sample(1), Mono(0));
-        t.offer(sample(3), Mono(1));
-        t.settle(Mono(REORDER_NS + 1));
+        t.offer(sample(3), Mono(1), here);
+        t.settle(Mono(REORDER_NS + 1), here);
         assert_eq!(t.counts().lost, 1);
-        t.offer(sample(2), Mono(REORDER_NS + 2));
+        t.offer(sample(2), Mono(REORDER_NS + 2), here);
         assert_eq!((t.counts().lost, t.counts().reordered), (0, 1));
     }
 
     #[test]
     fn a_missing_number_is_waited_for_before_it_is_lost() {
         let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
+        let here = &mut Here::default();
         let mut t = SeqTracker::new(sample(1), Mono(0));
-        t.offer(sample(3), Mono(1));
-        t.settle(Mono(REORDER_NS - 1));
+        t.offer(sample(3), Mono(1), here);
+        t.settle(Mono(REORDER_NS - 1), here);
         assert_eq!(t.counts().lost, 0);
     }
 
@@ -357,34 +494,37 @@ mod tests {
     #[test]
     fn a_restart_that_the_sender_announces_is_no_loss() {
         let sample = |value, restart| SeqSample { stream: 0, value, bits: 32, count: 1, restart };
+        let here = &mut Here::default();
         let mut t = SeqTracker::new(sample(1, false), Mono(0));
         for (i, (value, restart)) in [(2, false), (500, true), (501, false)].into_iter().enumerate() {
-            t.offer(sample(value, restart), Mono(i as u64));
+            t.offer(sample(value, restart), Mono(i as u64), here);
         }
-        t.settle(Mono(u64::MAX));
-        assert_eq!(t.counts(), SeqCounts::default());
+        t.settle(Mono(u64::MAX), here);
+        assert_eq!(t.counts(), clean(4));
     }
 
     #[test]
     fn a_long_outage_of_a_fast_stream_is_loss() {
         let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
+        let here = &mut Here::default();
         let mut t = SeqTracker::new(sample(0), Mono(0));
         for i in 1..1000u64 {
-            t.offer(sample(i), Mono(i * 1_000_000));
+            t.offer(sample(i), Mono(i * 1_000_000), here);
         }
-        t.offer(sample(6000), Mono(6_000 * 1_000_000));
-        t.settle(Mono(u64::MAX));
+        t.offer(sample(6000), Mono(6_000 * 1_000_000), here);
+        t.settle(Mono(u64::MAX), here);
         assert_eq!(t.counts().lost, 5000);
     }
 
     #[test]
     fn a_packet_of_several_messages_takes_up_as_many_numbers() {
         let s = |value, count| SeqSample { stream: 0, value, bits: 64, count, restart: false };
+        let here = &mut Here::default();
         let mut t = SeqTracker::new(s(10, 3), Mono(0));
-        t.offer(s(13, 2), Mono(1));
-        t.offer(s(15, 0), Mono(2)); // a heartbeat names the next number
-        t.offer(s(18, 1), Mono(3));
-        t.settle(Mono(u64::MAX));
+        t.offer(s(13, 2), Mono(1), here);
+        t.offer(s(15, 0), Mono(2), here); // a heartbeat names the next number
+        t.offer(s(18, 1), Mono(3), here);
+        t.settle(Mono(u64::MAX), here);
         assert_eq!(t.counts().lost, 3);
     }
 

@@ -5,22 +5,16 @@ use hashbrown::HashMap;
 use crate::base::batch::Datagram;
 use crate::base::group::Endpoint;
 use crate::base::time::{Mono, SECOND_NS, Wall};
+use crate::model::continuity::Continuity;
+use crate::model::here::Here;
 use crate::model::quantile::Quantiles;
 use crate::model::rate::{RateWindow, Strip, Weight};
 use crate::model::sequence::{SeqCounts, SeqTracker};
-use crate::wire::{self, Confidence, Hint, Protocol, SeqSample};
+use crate::wire::verdict::Verdict;
+use crate::wire::{Confidence, Hint, Protocol};
 
-/// Streams (SSRC, PID …) of one source whose continuity is followed; the longest quiet one makes
-/// room for another.
-pub const STREAMS_MAX: usize = 8;
 /// Bytes of the last payload that are kept with a source.
 pub const LAST_PAYLOAD: usize = 160;
-/// Datagrams that must agree before a guess at the protocol is believed.
-const AGREE: u8 = 3;
-/// Datagrams in a row that must contradict before a belief is given up.
-const CONTRADICT: u8 = 8;
-/// An unrecognised stream is looked at anew every so many datagrams.
-const RETRY_EVERY: u64 = 256;
 
 /// A moment by both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,80 +154,13 @@ impl State {
     /// The state of something that sent `packets` datagrams, the last of them `quiet_ns` ago, with
     /// this usual and 99th percentile gap.
     pub fn of(packets: u64, quiet_ns: u64, usual_ns: u64, p99_ns: u64, may_be_silent: bool) -> State {
-        if quiet_ns <= (2 * SECOND_NS).max(10 * usual_ns) {
+        if quiet_ns <= (2 * SECOND_NS).max(usual_ns.saturating_mul(10)) {
             State::Live
-        } else if may_be_silent && packets >= 10 && quiet_ns > (5 * SECOND_NS).max(10 * p99_ns) {
+        } else if may_be_silent && packets >= 10 && quiet_ns > (5 * SECOND_NS).max(p99_ns.saturating_mul(10))
+        {
             State::Silent
         } else {
             State::Idle
-        }
-    }
-}
-
-/// What a stream was recognised as, and how that came about.
-#[derive(Clone, Copy, Default)]
-pub struct Recognition {
-    /// The protocol believed in, with the confidence of it.
-    pub protocol: Option<(&'static Protocol, Confidence)>,
-    candidate: Option<&'static Protocol>,
-    agree: u8,
-    contradict: u8,
-    last_seq: Option<SeqSample>,
-}
-
-impl std::fmt::Debug for Recognition {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Recognition({:?})", self.protocol.map(|(p, c)| (p.id, c)))
-    }
-}
-
-impl Recognition {
-    /// Looks at the next datagram of the stream, the `nth`.
-    fn look(&mut self, payload: &[u8], hint: &Hint, nth: u64) {
-        if let Some((p, _)) = self.protocol {
-            // Belief is sticky and cheap: one look in sixteen, each one while in doubt.
-            if nth.is_multiple_of(16) || self.contradict > 0 {
-                if (p.detect)(payload, hint).is_some() {
-                    self.contradict = 0;
-                } else {
-                    self.contradict += 1;
-                    if self.contradict >= CONTRADICT {
-                        *self = Recognition::default();
-                    }
-                }
-            }
-            return;
-        }
-        if nth >= 16 && self.candidate.is_none() && !nth.is_multiple_of(RETRY_EVERY) {
-            return;
-        }
-        match wire::recognise(payload, hint) {
-            Some((p, c)) if c > Confidence::Guess => self.protocol = Some((p, c)),
-            Some((p, c)) => {
-                let same = self.candidate.is_some_and(|k| std::ptr::eq(k, p));
-                let follows = self.follows(p, payload);
-                self.agree = if same && follows { self.agree + 1 } else { 1 };
-                self.candidate = Some(p);
-                if self.agree >= AGREE {
-                    self.protocol = Some((p, c.max(Confidence::Likely)));
-                }
-            }
-            None => (self.candidate, self.agree) = (None, 0),
-        }
-    }
-
-    /// For a guess at a numbered protocol: whether this number follows the last one.
-    fn follows(&mut self, p: &'static Protocol, payload: &[u8]) -> bool {
-        let Some(read) = p.sequence else { return true };
-        let mut first = None;
-        read(payload, &mut |s| first = first.or(Some(s)));
-        let last = std::mem::replace(&mut self.last_seq, first);
-        match (last, first) {
-            (Some(a), Some(b)) => {
-                let mask = if a.bits >= 64 { u64::MAX } else { (1 << a.bits) - 1 };
-                a.stream == b.stream && a.value.wrapping_add(u64::from(a.count)) & mask == b.value
-            }
-            _ => false,
         }
     }
 }
@@ -245,9 +172,14 @@ pub struct Detail {
     pub strip: Strip,
     /// Inter-arrival times.
     pub gaps: Quantiles,
-    streams: Vec<SeqTracker>,
+    continuity: Continuity,
+    /// The protocol whose numbers `continuity` follows.
+    followed: Option<&'static Protocol>,
+    /// How sure that is; while it is a guess the figures are not told.
+    sure: Option<Confidence>,
     last_payload: [u8; LAST_PAYLOAD],
     last_len: u16,
+    last_size: u32,
 }
 
 impl Detail {
@@ -255,9 +187,12 @@ impl Detail {
         Detail {
             strip: Strip::new(since),
             gaps: Quantiles::default(),
-            streams: Vec::new(),
+            continuity: Continuity::default(),
+            followed: None,
+            sure: None,
             last_payload: [0; LAST_PAYLOAD],
             last_len: 0,
+            last_size: 0,
         }
     }
 
@@ -268,7 +203,40 @@ impl Detail {
 
     /// The streams whose continuity is followed.
     pub fn streams(&self) -> &[SeqTracker] {
-        &self.streams
+        self.continuity.streams()
+    }
+
+    /// Whether a payload has the length and the first bytes of the one before.
+    fn is_repeat(&self, payload: &[u8], len: u32) -> bool {
+        let kept = payload.len().min(LAST_PAYLOAD);
+        self.last_size == len && self.last_payload() == &payload[..kept]
+    }
+
+    /// Follows the numbers of a payload; `again` if its bytes are those of the one before.
+    fn follow(
+        &mut self,
+        verdict: &Verdict,
+        payload: &[u8],
+        at: Mono,
+        again: bool,
+        retired: &mut SeqCounts,
+        here: &mut Here,
+    ) {
+        let p = verdict.followed();
+        if self.followed.map(std::ptr::from_ref) != p.map(std::ptr::from_ref) {
+            // A sender may turn to something else; but what was likely and then contradicted never was.
+            if self.sure == Some(Confidence::Certain) {
+                self.continuity.settle(Mono(u64::MAX), here);
+                *retired += self.continuity.counts();
+            }
+            self.continuity.clear();
+            (self.followed, self.sure) = (p, None);
+        }
+        self.sure = verdict.protocol().map(|(_, sure)| sure);
+        if let Some(read) = p.and_then(|p| p.sequence) {
+            let continuity = &mut self.continuity;
+            read(payload, &mut |s| continuity.offer(s, at, again, retired, here));
+        }
     }
 }
 
@@ -294,7 +262,7 @@ pub struct Source {
     /// Counters of streams that were given up to make room.
     retired: SeqCounts,
     /// What it carries.
-    pub recognition: Recognition,
+    pub verdict: Verdict,
     /// Whether this host sent it.
     pub ours: bool,
     /// As of the last look at it.
@@ -326,7 +294,7 @@ impl Source {
             gaps: Gaps::default(),
             rate: RateWindow::default(),
             retired: SeqCounts::default(),
-            recognition: Recognition::default(),
+            verdict: Verdict::default(),
             ours,
             state: State::Live,
             detail: detailed.then(|| Box::new(Detail::new(at.mono))),
@@ -340,10 +308,10 @@ impl Source {
         at: Stamp,
         ip_bytes: u64,
         to: Endpoint,
+        here: &mut Here,
     ) -> Noticed {
         let mut noticed = Noticed::default();
-        let nth = self.counters.packets;
-        if nth > 0 {
+        if self.counters.packets > 0 {
             let gap = at.mono.since(self.last.mono);
             self.gaps.add(gap);
             noticed.gap_ns = Some(gap);
@@ -358,51 +326,51 @@ impl Source {
         }
         self.last = at;
         self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes });
-        self.recognition.look(payload, &Hint { to, from: self.endpoint, len: d.len as usize }, nth);
+        self.verdict.observe(payload, &Hint { to, from: self.endpoint, len: d.len as usize });
         if let Some(detail) = &mut self.detail {
             detail.strip.add(at.mono, 1, u64::from(d.len));
             if let Some(gap) = noticed.gap_ns {
                 detail.gaps.add(gap);
             }
+            let again = detail.is_repeat(payload, d.len);
             let kept = payload.len().min(LAST_PAYLOAD);
             detail.last_payload[..kept].copy_from_slice(&payload[..kept]);
-            detail.last_len = kept as u16;
-            if let Some((p, _)) = self.recognition.protocol
-                && let Some(read) = p.sequence
-            {
-                let retired = &mut self.retired;
-                read(payload, &mut |s| offer(&mut detail.streams, retired, s, at.mono));
-            }
+            (detail.last_len, detail.last_size) = (kept as u16, d.len);
+            detail.follow(&self.verdict, payload, at.mono, again, &mut self.retired, here);
         }
         noticed
     }
 
     /// Continuity over all its streams; `None` while no counter is known to be there.
     pub fn continuity(&self) -> Option<SeqCounts> {
-        let streams = self.detail.as_ref().map_or(&[][..], |d| &d.streams);
-        if streams.is_empty() && self.retired == SeqCounts::default() {
+        let followed = self.detail.as_ref().filter(|d| d.sure.is_some() && !d.continuity.is_empty());
+        if followed.is_none() && self.retired == SeqCounts::default() {
             return None;
         }
         let mut sum = self.retired;
-        for s in streams {
-            sum += s.counts();
+        if let Some(d) = followed {
+            sum += d.continuity.counts();
         }
         Some(sum)
     }
 
+    /// RFC 3550's cumulative number of packets lost, which a duplicate makes up for; `None` where the
+    /// payload is not RTP.
+    pub fn rfc3550_lost(&self) -> Option<i64> {
+        self.protocol().filter(|p| p.id == "rtp").and(self.continuity()).map(|c| c.rfc3550_lost())
+    }
+
     /// The protocol it carries, if that is known.
     pub fn protocol(&self) -> Option<&'static Protocol> {
-        self.recognition.protocol.map(|(p, _)| p)
+        self.verdict.protocol().map(|(p, _)| p)
     }
 
     /// Brings what depends on time up to date; returns the state before.
-    pub(crate) fn settle(&mut self, now: Mono, may_be_silent: bool) -> State {
+    pub(crate) fn settle(&mut self, now: Mono, may_be_silent: bool, here: &mut Here) -> State {
         let quiet = now.since(self.last.mono);
         let mut p99 = self.gaps.usual_ns;
         if let Some(detail) = &mut self.detail {
-            for s in &mut detail.streams {
-                s.settle(now);
-            }
+            detail.continuity.settle(now, here);
             // Percentiles are only looked at when they can matter.
             if quiet > 5 * SECOND_NS {
                 p99 = detail.gaps.quantile(0.99).unwrap_or(p99);
@@ -414,9 +382,9 @@ impl Source {
     }
 
     /// Ends the waiting for late numbers.
-    pub(crate) fn finish(&mut self) {
-        for s in self.detail.iter_mut().flat_map(|d| &mut d.streams) {
-            s.settle(Mono(u64::MAX));
+    pub(crate) fn finish(&mut self, here: &mut Here) {
+        if let Some(detail) = &mut self.detail {
+            detail.continuity.settle(Mono(u64::MAX), here);
         }
     }
 
@@ -427,24 +395,10 @@ impl Source {
         self.ttl.changes = 0;
         self.tos.changes = 0;
         if let Some(detail) = &mut self.detail {
-            detail.streams.clear();
+            detail.continuity.clear();
             detail.gaps = Quantiles::default();
         }
     }
-}
-
-fn offer(streams: &mut Vec<SeqTracker>, retired: &mut SeqCounts, s: SeqSample, at: Mono) {
-    if let Some(t) = streams.iter_mut().find(|t| t.stream() == s.stream) {
-        t.offer(s, at);
-        return;
-    }
-    if streams.len() == STREAMS_MAX {
-        let quietest = (0..STREAMS_MAX).min_by_key(|&i| streams[i].last_at()).unwrap_or(0);
-        let mut gone = streams.swap_remove(quietest);
-        gone.settle(Mono(u64::MAX));
-        *retired += gone.counts();
-    }
-    streams.push(SeqTracker::new(s, at));
 }
 
 /// The sources of a group, found by endpoint, listed in the order of their appearance.
@@ -457,13 +411,20 @@ pub struct SourceTable {
 
 /// Sources of a group that are kept with [`Detail`] as they appear.
 pub const DETAILED: usize = 4096;
+/// Sources from which on their records do not stay in the cache.
+const WARM_FROM: usize = 1024;
 /// Sources that a group keeps; what more send is counted on the group only.
 pub const SOURCES_MAX: usize = 1_000_000;
 
 impl SourceTable {
     /// The place of a source, made if it is new (then the second value is true); `None` when the
     /// table is full.
-    pub(crate) fn place(&mut self, from: Endpoint, at: Stamp, ours: bool) -> Option<(usize, bool)> {
+    pub(crate) fn place(
+        &mut self,
+        from: Endpoint,
+        at: Stamp,
+        ours: impl FnOnce() -> bool,
+    ) -> Option<(usize, bool)> {
         if let Some(s) = self.list.get(self.last as usize)
             && s.endpoint == from
         {
@@ -477,10 +438,29 @@ impl SourceTable {
             return None;
         }
         let i = self.list.len() as u32;
-        self.list.push(Source::new(from, at, ours, self.list.len() < DETAILED));
+        self.list.push(Source::new(from, at, ours(), self.list.len() < DETAILED));
         self.index.insert(from, i);
         self.last = i;
         Some((i as usize, true))
+    }
+
+    /// Reads a little of what counting a datagram of these senders will touch. With very many senders
+    /// each is far away in memory: asked for together, the waits overlap instead of adding up.
+    pub(crate) fn warm(&self, from: impl Iterator<Item = Endpoint>) {
+        if self.list.len() < WARM_FROM {
+            return;
+        }
+        let mut sum = 0u64;
+        for s in from.filter_map(|f| self.get(f)) {
+            let far = s.detail.is_some() || s.ours;
+            sum ^= s.counters.packets
+                ^ s.gaps.count
+                ^ s.last.mono.0
+                ^ u64::from(s.verdict.seen())
+                ^ u64::from(far);
+            sum ^= s.rate.current() ^ u64::from(s.tos.changes);
+        }
+        std::hint::black_box(sum);
     }
 
     pub(crate) fn at_mut(&mut self, place: usize) -> &mut Source {

@@ -1,20 +1,29 @@
-//! The filter line: words that must all occur, in any case, in what a row stands for.
+//! The filter as it was typed, and what of it is lit up. What passes is said by
+//! [`crate::model::filter`].
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Words that must all occur. Without words everything passes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+use crate::base::text::TextError;
+use crate::model::filter::{self, Expr};
+
+/// A filter with its text. Without a text everything passes.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     text: String,
-    words: Vec<String>,
+    expr: Expr,
+    lights: Vec<String>,
 }
 
 impl Filter {
     /// A filter as typed.
-    pub fn new(text: &str) -> Filter {
-        Filter { text: text.to_owned(), words: text.split_whitespace().map(str::to_lowercase).collect() }
+    ///
+    /// # Errors
+    /// The part that cannot be read.
+    pub fn new(text: &str) -> Result<Filter, TextError> {
+        let expr = filter::parse(text)?;
+        Ok(Filter { text: text.to_owned(), lights: expr.lights(), expr })
     }
 
     /// As typed, without blanks around it.
@@ -22,20 +31,14 @@ impl Filter {
         self.text.trim()
     }
 
-    /// Whether it narrows anything.
-    pub fn is_set(&self) -> bool {
-        !self.words.is_empty()
+    /// What it says.
+    pub fn expr(&self) -> &Expr {
+        &self.expr
     }
 
-    /// Whether all words occur in the text, which is lower-cased in place. Pieces of it are to be set
-    /// apart by newlines, which no word contains.
-    pub fn passes(&self, text: &mut String) -> bool {
-        if text.is_ascii() {
-            text.make_ascii_lowercase();
-        } else {
-            *text = text.to_lowercase();
-        }
-        self.words.iter().all(|w| text.contains(w.as_str()))
+    /// Whether it narrows anything.
+    pub fn is_set(&self) -> bool {
+        self.expr.is_set()
     }
 
     /// Marks where words occur in what is drawn in `area`.
@@ -47,7 +50,7 @@ impl Filter {
         for y in area.top()..area.bottom() {
             row.clear();
             row.extend((area.left()..area.right()).map(|x| buf[(x, y)].symbol().to_lowercase()));
-            for word in &self.words {
+            for word in &self.lights {
                 mark(buf, &row, word, area.left(), y, style);
             }
         }
@@ -78,19 +81,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_words_must_occur_in_any_case_and_order() {
-        let f = Filter::new("  cam 5004 ");
-        assert!(f.passes(&mut "239.1.1.1\n5004\nCAM-A.local".to_owned()));
-        assert!(!f.passes(&mut "239.1.1.1\n5004".to_owned()));
-        assert!(Filter::new(" ").passes(&mut "x".to_owned()) && !Filter::new(" ").is_set());
-        assert!(Filter::new("ÉTAGE").passes(&mut "étage 3".to_owned()));
-    }
-
-    #[test]
     fn the_matching_part_is_marked_and_nothing_else() {
         let mut buf = Buffer::with_lines(["a CAM-A cam", "nothing"]);
         let bold = Style::new().add_modifier(Modifier::BOLD);
-        Filter::new("cam").highlight(&mut buf, Rect::new(0, 0, 11, 2), bold);
+        Filter::new("cam not source 1").unwrap().highlight(&mut buf, Rect::new(0, 0, 11, 2), bold);
         let marked: Vec<u16> = (0..11).filter(|&x| buf[(x, 0)].modifier.contains(Modifier::BOLD)).collect();
         assert_eq!(marked, [2, 3, 4, 8, 9, 10]);
         assert!((0..11).all(|x| buf[(x, 1)].modifier.is_empty()));

@@ -391,41 +391,4 @@ impl Desk {
     pub fn expect_not(&self, what: &str) {
         assert!(!self.shows(what), "“{what}” is on the screen:\n{}", self.text());
     }
-
-    /// The screen with colours, for a terminal.
-    pub fn ansi(&self) -> String {
-        use ratatui::style::{Color, Modifier};
-        let b = self.buffer();
-        let mut out = String::new();
-        for y in 0..b.area.height {
-            let mut x = 0;
-            while x < b.area.width {
-                let c = &b[(x, y)];
-                let mut codes = vec!["0".to_owned()];
-                for (m, code) in [
-                    (Modifier::BOLD, "1"),
-                    (Modifier::DIM, "2"),
-                    (Modifier::UNDERLINED, "4"),
-                    (Modifier::REVERSED, "7"),
-                ] {
-                    if c.modifier.contains(m) {
-                        codes.push(code.into());
-                    }
-                }
-                if let Color::Rgb(r, g, b) = c.fg {
-                    codes.push(format!("38;2;{r};{g};{b}"));
-                }
-                if let Color::Rgb(r, g, b) = c.bg {
-                    codes.push(format!("48;2;{r};{g};{b}"));
-                }
-                out.push_str(&format!("\x1b[{}m{}", codes.join(";"), c.symbol()));
-                x += unicode_width::UnicodeWidthStr::width(c.symbol()).max(1) as u16;
-            }
-            out.push_str("\x1b[0m");
-            if y + 1 < b.area.height {
-                out.push_str("\r\n");
-            }
-        }
-        out
-    }
 }

@@ -13,7 +13,7 @@ use crate::model::{Model, Totals};
 use crate::ui::format::{clip, clock, tally};
 use crate::ui::keys::{self, Situation};
 use crate::ui::layer::Ctx;
-use crate::ui::view::VIEWS;
+use crate::ui::view::{VIEWS, ViewRow};
 use crate::ui::widget::frame::put;
 
 /// Puts styled parts one after the other; returns where the next would stand.
@@ -110,7 +110,8 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
     match s.paused {
         Some(at) => {
             let since = clock(at, ctx.utc_offset_s);
-            right.push((format!(" ❚❚ paused {since}, counting goes on "), theme.silent));
+            let more = if area.width >= 120 { ", counting goes on" } else { "" };
+            right.push((format!(" ❚❚ paused {since}{more} "), theme.silent));
         }
         None => {
             let by = if ctx.model.capture() == Capture::Ring { "by ring " } else { "" };
@@ -120,16 +121,21 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
     let mut x = area.x + 1;
     let mut places = Vec::new();
     let start = area.right().saturating_sub(width(&right));
-    // Short of room the other tabs keep their keys only.
-    let full: usize = VIEWS.iter().map(|v| v.title.width() + 4).sum();
-    let short = full as u16 > start.saturating_sub(x);
+    // Short of room some tabs keep their keys only, never the one that is shown.
+    let name = |v: &ViewRow| v.title.width() as u16 + 1;
+    let least = VIEWS.iter().map(|v| 3 + if v.key() == s.view { name(v) } else { 0 }).sum::<u16>();
+    let mut spare = start.saturating_sub(x + least);
     for v in VIEWS {
         let here = v.key() == s.view;
         let style =
             if here { theme.title.patch(theme.accent).add_modifier(Modifier::UNDERLINED) } else { theme.dim };
-        let text = if short && !here { v.key().to_string() } else { format!("{} {}", v.key(), v.title) };
+        let named = here || name(v) <= spare;
+        if named && !here {
+            spare -= name(v);
+        }
+        let text = if named { format!("{} {}", v.key(), v.title) } else { v.key().to_string() };
         places.push((v.key(), Rect::new(x, area.y, text.width() as u16, 1)));
-        x = run(buf, x, area.y, start, &[(text, style), ("  ".to_owned(), theme.dim)]);
+        x = run(buf, x, area.y, start, &[(text, style)]) + 2;
     }
     if !s.filter.is_empty() && x + 4 < start {
         run(
@@ -156,6 +162,13 @@ pub fn footer(buf: &mut Buffer, area: Rect, situation: &Situation, ctx: &Ctx<'_>
         if x + (cap.width() + text.width() - 2) as u16 > area.right() {
             break;
         }
-        x = run(buf, x, area.y, area.right(), &[(cap, theme.accent), (text, theme.dim)]);
+        run(
+            buf,
+            x,
+            area.y,
+            area.right(),
+            &[(cap.clone(), theme.accent), (format!(" {}", b.short), theme.dim)],
+        );
+        x += (cap.width() + text.width()) as u16;
     }
 }

@@ -101,8 +101,6 @@ pub struct Situation {
     pub source: bool,
     /// Whether a list stands still while new rows arrive above it.
     pub frozen: bool,
-    /// Whether something is zoomed, narrowed or filtered, so that there is a way back.
-    pub back: bool,
 }
 
 /// A row of the table.
@@ -187,7 +185,7 @@ static FIXED: &[Binding] = &[
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_source),
     row!(Pause, "pause", ["space"], "pause", "freeze the screen or go on; counting never stops", 7, always),
     row!(Follow, "follow", ["f"], "follow", "follow the newest row again", 1, on_feed),
-    row!(Filter, "filter", ["/"], "filter", "narrow what is shown: words that must all occur", 6, always),
+    row!(Filter, "filter", ["/"], "filter", "narrow what is shown: words, or lost > 0 …", 6, always),
     row!(Open, "open", ["enter"], "open", "look into it: group, source, packet, interface", 5, can_open),
     row!(Back, "back", ["esc"], "back", "one step back: zoom, one source, filter, first pane", 0, always),
     row!(NextPane, "next-pane", ["tab"], "next pane", "focus the next pane", 11, always),

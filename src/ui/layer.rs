@@ -38,6 +38,13 @@ pub struct Ctx<'a> {
     pub selected: Option<MembershipId>,
 }
 
+impl<'a> Ctx<'a> {
+    /// The name of an address, where it is known.
+    pub fn name(&self, ip: IpAddr) -> Option<&'a str> {
+        self.names.get(&ip)?.as_deref()
+    }
+}
+
 /// What a layer did with an event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {

@@ -49,7 +49,7 @@ pub struct Shared {
     pub unnamed: Vec<IpAddr>,
     /// What the loop should do.
     pub actions: Vec<Action>,
-    /// A line for the person, in place of the footer until the next key.
+    /// A line for the person, in place of the footer.
     pub message: Option<String>,
 }
 

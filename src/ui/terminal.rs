@@ -17,6 +17,7 @@ use crossterm::terminal::{
 use crossterm::{clipboard, cursor, queue, terminal};
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 
 /// How long the end waits for a terminal that takes nothing.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -68,10 +69,17 @@ impl Terminal {
     /// When the terminal refuses.
     pub fn enter() -> io::Result<Terminal> {
         let hook = std::panic::take_hook();
+        let main = std::thread::current().id();
         std::panic::set_hook(Box::new(move |info| {
             restore();
             hook(info);
+            // Nobody is told of the end of another thread, and the screen is gone: end it all.
+            if std::thread::current().id() != main {
+                std::process::exit(101);
+            }
         }));
+        // Whether there are colours is the theme's business, which knows NO_COLOR and what was asked for.
+        crossterm::style::force_color_output(true);
         take()?;
         let page = Page::default();
         let inner = ratatui::Terminal::new(CrosstermBackend::new(page.clone()))?;
@@ -110,7 +118,10 @@ impl Terminal {
     /// # Errors
     /// When the terminal's size cannot be had.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.inner.clear()
+        // Not by its own `clear`, which asks the terminal where the cursor is and waits for the answer:
+        // over a slow line or in a stopped terminal none comes in time.
+        let size = self.inner.size()?;
+        self.inner.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     fn submit(&self) {

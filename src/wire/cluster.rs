@@ -7,6 +7,8 @@ use crate::wire::{Confidence, Hint, Protocol, SeqSample};
 const MESSAGES_MAX: usize = 256;
 /// The shortest run of printable bytes worth showing.
 const RUN_MIN: usize = 4;
+/// The length of the shortest usual address, `10.0.0.1`.
+const ADDRESS_MIN: usize = 8;
 
 /// The row of Ganglia: XDR, id u32 (128 metadata … 136 request), host, metric, spoof, value.
 pub static GANGLIA: Protocol = Protocol {
@@ -177,7 +179,10 @@ fn fields_totem(t: &mut Tree<'_>) -> Option<()> {
 }
 
 fn detect_hazelcast(b: &[u8], hint: &Hint) -> Option<Confidence> {
-    let place = hint.to_port(&[54327]) && u8_at(b, 0)? == 4 && b.len() >= 16;
+    // The host's address stands in it as text.
+    let address = |run: &[u8]| run.iter().filter(|&&c| c == b'.').count() == 3 && run.len() >= ADDRESS_MIN;
+    let text = b.split(|c| !c.is_ascii_digit() && *c != b'.').any(address);
+    let place = hint.to_port(&[54327]) && u8_at(b, 0)? == 4 && text;
     place.then_some(if hint.to_v4([224, 2, 2, 3]) { Confidence::Likely } else { Confidence::Guess })
 }
 
@@ -320,6 +325,23 @@ fn mavlink(b: &[u8]) -> impl Iterator<Item = Mav> {
     .take(MESSAGES_MAX)
 }
 
+/// One step of the CRC-16/MCRF4XX that MAVLink uses.
+fn crc_step(crc: u16, byte: u8) -> u16 {
+    let t = byte ^ crc as u8;
+    let t = u16::from(t ^ t << 4);
+    crc >> 8 ^ t << 8 ^ t << 3 ^ t >> 4
+}
+
+/// Whether the checksum can be right: it takes in a byte that depends on the message's definition,
+/// which is not known here, so any of the 256 will do.
+fn mavlink_sound(b: &[u8], m: &Mav) -> bool {
+    let head = if m.version == 1 { 6 } else { 10 };
+    let body = b.get(m.at + 1..m.at + head + usize::from(b[m.at + 1])).unwrap_or_default();
+    let told = crate::wire::read::le16(b, m.at + 1 + body.len());
+    let crc = body.iter().fold(0xffff, |crc, c| crc_step(crc, *c));
+    (0..=255).any(|extra| Some(crc_step(crc, extra)) == told)
+}
+
 fn mavlink_name(message: u32) -> Option<&'static str> {
     Some(match message {
         0 => "HEARTBEAT",
@@ -342,6 +364,9 @@ fn mavlink_name(message: u32) -> Option<&'static str> {
 fn detect_mavlink(b: &[u8], hint: &Hint) -> Option<Confidence> {
     let (mut end, mut n) = (0, 0);
     for m in mavlink(b) {
+        if !mavlink_sound(b, &m) {
+            return None;
+        }
         end = m.end;
         n += 1;
     }
@@ -395,5 +420,16 @@ fn sequence_mavlink(b: &[u8], f: &mut dyn FnMut(SeqSample)) {
     for m in mavlink(b) {
         let stream = u64::from(m.system) << 8 | u64::from(m.component);
         f(SeqSample::one(stream, u64::from(m.number), 8));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crc_is_the_one_of_the_catalogue() {
+        // The check value of CRC-16/MCRF4XX.
+        assert_eq!(b"123456789".iter().fold(0xffff, |crc, c| crc_step(crc, *c)), 0x6f91);
     }
 }

@@ -71,17 +71,49 @@ fn detect(b: &[u8], hint: &Hint) -> Option<Confidence> {
     if b0 & 0xc0 != 0x40 || b0 & 0x0f > 8 || !matches!(code >> 5, 0 | 2 | 4 | 5) || b.len() < 4 {
         return None;
     }
-    // The empty message is nothing but its header (section 4.1).
-    let (_, payload) = options(b)?;
-    if (code == 0 && b.len() != 4) || (code != 0 && code >> 5 == 0 && code > 7) || payload > b.len() {
+    // The empty message is nothing but its header; a reset is empty, an acknowledgement is no
+    // request (sections 4.1 and 4.2).
+    let (options, _) = options(b)?;
+    let fits = match (code >> 5, code & 0x1f, kind(b0)) {
+        (0, 0, _) => b.len() == 4,
+        (_, _, "RST") | (0, 8.., _) | (0, _, "ACK") => false,
+        (2, detail, _) => matches!(detail, 1..=5 | 31),
+        (5, detail, _) => detail <= 8,
+        _ => true,
+    };
+    if !fits || !options.iter().all(is_sound) {
         return None;
     }
     let group = hint.to_v4([224, 0, 1, 187]) || hint.to_v6(0xfd);
     let port = hint.either_port(&[5683, 5684]);
+    // Answers come from the port, not to it (section 8.2).
+    if code >> 5 != 0 && !matches!(hint.from.port, 5683 | 5684) {
+        return (group || port).then_some(Confidence::Guess);
+    }
     match (group, port) {
         (true, true) => Some(Confidence::Certain),
         (true, false) | (false, true) => Some(Confidence::Likely),
         (false, false) => None,
+    }
+}
+
+/// Whether an option is one that exists, of a length it may have (section 5.10, RFC 7641, RFC 7959,
+/// RFC 7967, RFC 8613).
+fn is_sound(o: &Opt<'_>) -> bool {
+    let n = o.value.len();
+    match o.number {
+        1 | 4 => n <= 8,
+        3 | 8 | 11 | 15 | 20 | 35 | 39 => {
+            n <= 1034 && std::str::from_utf8(o.value).is_ok_and(|s| !s.chars().any(char::is_control))
+        }
+        5 => n == 0,
+        6 | 19 | 23 | 27 => n <= 3,
+        7 | 12 | 17 => n <= 2,
+        9 => n <= 255,
+        14 | 28 | 60 => n <= 4,
+        16 | 258 => n <= 1,
+        252 | 292 => n <= 40,
+        _ => false,
     }
 }
 

@@ -3,6 +3,10 @@
 //! Every parser here reads bytes that a stranger sent. The contract of each file: no panic, no
 //! recursion or loop without a named bound, no allocation beyond what the preview or the fields
 //! need, every access bounds-checked. [`read`] holds the tools that make this the easy way.
+//!
+//! One datagram is judged by [`recognise`], a stream by [`verdict::Verdict`]. Whoever follows the
+//! numbers of [`Protocol::sequence`] keeps a state for each [`SeqSample::stream`] of a source, and
+//! reads the notes in [`ts`], where four bits leave no room for a reorder window.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -30,6 +34,7 @@ pub mod ptp;
 pub mod read;
 pub mod reassembly;
 pub mod router;
+pub mod routing;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtps;
@@ -38,6 +43,7 @@ pub mod sdp;
 pub mod ssdp;
 pub mod text;
 pub mod ts;
+pub mod verdict;
 pub mod wsd;
 pub mod xml;
 
@@ -158,6 +164,12 @@ pub struct Protocol {
     pub fields: fn(&[u8]) -> Vec<Field>,
     /// The sequence numbers the datagram carries; `None` if the protocol has none.
     pub sequence: Option<Sequence>,
+}
+
+impl std::fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id)
+    }
 }
 
 /// The protocols, in the order in which they are tried: sure marks first.

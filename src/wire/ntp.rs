@@ -59,7 +59,14 @@ fn detect(b: &[u8], hint: &Hint) -> Option<Confidence> {
     if hint.len < HEADER || !(1..=4).contains(&version) || !(1..=5).contains(&mode) || stratum > 16 {
         return None;
     }
-    if !hint.either_port(&[123]) {
+    // Only the port tells it from other bytes, so what else can be judged is: the poll interval and
+    // the precision of every clock lie in these ranges (section 7.3).
+    let (poll, precision) = (u8_at(b, 2)? as i8, u8_at(b, 3)? as i8);
+    if !hint.either_port(&[123]) || !(0..=17).contains(&poll) || !(-32..=0).contains(&precision) {
+        return None;
+    }
+    // Above 16 s a server is not used (MAXDISP, section 7.2).
+    if be32(b, 8)? > 16 << 16 {
         return None;
     }
     let group = hint.to_v4([224, 0, 1, 1]) || hint.to_v6(0x101);

@@ -66,6 +66,10 @@ impl<'a> Hsrp<'a> {
                 _ => return None,
             };
             let operation = u8_at(b, 1).filter(|o| *o <= 3)?;
+            // A hello is sent before the hold time ends (RFC 2281 section 5.1).
+            if u8_at(b, 3)? == 0 || u8_at(b, 4)? <= u8_at(b, 3)? {
+                return None;
+            }
             let (group, priority) = (u16::from(u8_at(b, 6)?), u32::from(u8_at(b, 5)?));
             return Some(Hsrp { version: 1, operation, state, group, priority, address: bytes(b, 16, 4)? });
         }
@@ -131,7 +135,7 @@ fn fields_hsrp(t: &mut Tree<'_>) -> Option<()> {
 }
 
 fn detect_glbp(b: &[u8], hint: &Hint) -> Option<Confidence> {
-    let place = hint.to_port(&[3222]) && b.first() == Some(&1) && b.len() >= 12;
+    let place = hint.to_port(&[3222]) && b.starts_with(&[1, 0]) && be16(b, 4) == Some(0) && b.len() >= 12;
     place.then_some(if hint.to_v4([224, 0, 0, 102]) { Confidence::Certain } else { Confidence::Likely })
 }
 
@@ -152,7 +156,8 @@ fn fields_glbp(t: &mut Tree<'_>) -> Option<()> {
 fn detect_rip(b: &[u8], hint: &Hint) -> Option<Confidence> {
     let head = matches!(u8_at(b, 0)?, 1 | 2) && u8_at(b, 1)? == 2 && hint.len >= 4 + ROUTE;
     let fits = hint.len.checked_sub(4).is_some_and(|n| n.is_multiple_of(ROUTE));
-    (head && fits && hint.to_port(&[520])).then_some(Confidence::Certain)
+    let family = matches!(be16(b, 4)?, 0 | 2 | 0xffff);
+    (head && fits && family && hint.to_port(&[520])).then_some(Confidence::Certain)
 }
 
 /// Where the routes stand; an authentication entry (family ffff) is none.

@@ -53,6 +53,7 @@ impl Announcement {
 }
 
 const IPV6: u8 = 0x10;
+const RESERVED: u8 = 0x08;
 const DELETION: u8 = 0x04;
 const ENCRYPTED: u8 = 0x02;
 const COMPRESSED: u8 = 0x01;
@@ -100,8 +101,9 @@ fn detect(b: &[u8], hint: &Hint) -> Option<Confidence> {
     if sdp::starts(payload) || kind.starts_with(b"application/") || deleted {
         return Some(Confidence::Certain);
     }
-    // Encrypted or compressed: the port has to say it.
-    let closed = h.flags & (ENCRYPTED | COMPRESSED) != 0 && h.hash != 0 && !payload.is_empty();
+    // Encrypted or compressed: the port has to say it, and nothing else may stand in the header.
+    let plain = h.flags & RESERVED == 0 && h.kind == h.auth && h.hash != 0 && !h.origin.is_multicast();
+    let closed = h.flags & (ENCRYPTED | COMPRESSED) != 0 && plain && !payload.is_empty();
     (closed && hint.to_port(&[9875])).then_some(Confidence::Likely)
 }
 

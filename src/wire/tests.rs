@@ -10,8 +10,10 @@ use crate::base::group::Endpoint;
 use crate::wire::{Confidence, Hint, Protocol, SeqSample, by_id, recognise};
 
 mod hostile;
+mod media;
 mod packets;
 mod samples;
+mod streams;
 
 /// A hint as a datagram to `to` would have it.
 pub fn hint(to: &str, port: u16, len: usize) -> Hint {

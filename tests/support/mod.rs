@@ -18,6 +18,8 @@ pub mod judge;
 #[macro_use]
 pub mod netns;
 #[cfg(target_os = "linux")]
+pub mod program;
+#[cfg(target_os = "linux")]
 pub mod pty;
 #[cfg(target_os = "linux")]
 pub mod traffic;

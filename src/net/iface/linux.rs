@@ -45,7 +45,9 @@ fn try_list() -> io::Result<Vec<Iface>> {
 }
 
 /// All links, and all addresses with the index of their link.
-fn dump_all() -> io::Result<(Vec<Link>, Vec<(u32, IfaceAddr)>)> {
+type Dump = (Vec<Link>, Vec<(u32, IfaceAddr)>);
+
+fn dump_all() -> io::Result<Dump> {
     let socket =
         Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(Protocol::from(libc::NETLINK_ROUTE)))?;
     // The kernel answers at once; this only bounds the wait should it not.

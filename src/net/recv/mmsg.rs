@@ -31,8 +31,7 @@ impl Many {
             return Ok(Received::default());
         }
         let mut buffers = [[NO_BUFFER; 2]; SLOTS];
-        for (slot, pair) in (first..SLOTS).zip(&mut buffers) {
-            let (small, large) = batch.areas(slot);
+        for ((small, large), pair) in batch.areas(first).zip(&mut buffers) {
             *pair = [buffer(small), buffer(large)];
         }
         let mut headers = self.headers(|i| (&raw mut buffers[i]).cast(), 2);

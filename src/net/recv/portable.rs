@@ -31,7 +31,7 @@ impl Single {
         for _ in 0..free {
             // A slot that held a datagram of others is used again.
             let slot = batch.datagrams().len();
-            let (small, large) = batch.areas(slot);
+            let Some((small, large)) = batch.areas(slot).next() else { break };
             let taken = match take(&mut self.area, socket, small, large) {
                 Ok(Some(taken)) => taken,
                 Ok(None) => {

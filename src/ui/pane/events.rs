@@ -9,6 +9,7 @@ use ratatui::style::Style;
 use crate::base::text::visible;
 use crate::base::units;
 use crate::model::event::{Event, EventKind, EventLog};
+use crate::model::filter::Happening;
 use crate::ui::format::clock;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
@@ -60,12 +61,7 @@ impl Events {
         at.filter.text().hash(&mut hash);
         self.scan.run(hash.finish(), first, end, |n| {
             let Some(e) = get(log, n) else { return false };
-            let mut text = format!("{}\n{}\n{}", e.kind.word(), e.kind.word().replace('_', " "), e.text);
-            if let Some(i) = &e.iface {
-                text.push('\n');
-                text.push_str(i);
-            }
-            at.filter.passes(&mut text)
+            at.filter.expr().passes(&Happening(e))
         });
         Rows::Some(self.scan.matches())
     }

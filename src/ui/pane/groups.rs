@@ -10,6 +10,7 @@ use crate::base::group::{Membership, MembershipId, SourceFilter};
 use crate::base::text::visible;
 use crate::base::time::{Mono, SECOND_NS};
 use crate::base::units::{self, ABSENT};
+use crate::model::filter::group_passes;
 use crate::model::group::{Group, JoinState};
 use crate::model::source::State;
 use crate::ui::format::{clip_middle, tally};
@@ -41,8 +42,8 @@ static COLUMNS: &[Column] = &[
     Column::text("GROUP", "group", 15, 15, 0),
     Column::number("PORT", "port", 5, 0),
     Column::text("IFACE", "interface", 6, 6, 2),
-    Column::text("WHAT", "what", 8, 24, 1),
-    Column::number("SRC", "sources", 4, 1),
+    Column::text("WHAT", "what", 16, 60, 1),
+    Column::number("SRC", "sources", 3, 1),
     Column::number("PKT/S", "pkt/s", 6, 0),
     Column::number("BIT/S", "bit/s", 6, 1),
     Column::steps("60 s", "last minute", &[20, 30, 60], 3),
@@ -51,7 +52,7 @@ static COLUMNS: &[Column] = &[
     Column::number("SOCK", "SOCK (socket drops)", 5, 7),
     Column::number("OURS", "OURS (not analysed)", 5, 8),
     Column::number("PACKETS", "packets", 7, 9),
-    Column::number("BYTES", "bytes", 7, 10),
+    Column::number("BYTES", "bytes", 6, 10),
     Column::number("IP BIT/S", "bit/s with headers", 8, 11),
 ];
 
@@ -59,8 +60,8 @@ static COLUMNS: &[Column] = &[
 const NARROW: u16 = 100;
 /// Figures that need a look at every source are kept this long.
 const KEEP_NS: u64 = SECOND_NS / 4;
-/// Sources of a group that the filter looks at.
-const SOURCES_FILTERED: usize = 4_096;
+/// Rows that figures and states are remembered of.
+const REMEMBERED: usize = 4_096;
 
 #[derive(Clone, Copy)]
 struct Figures {
@@ -108,6 +109,10 @@ impl Groups {
         let busiest = g.sources.list().iter().max_by_key(|s| s.counters.payload_bytes);
         let protocol = busiest.and_then(|s| s.protocol()).map(|p| p.name);
         let f = Figures { at: now, lost: g.continuity().map(|c| c.lost), protocol };
+        if self.figures.len() > REMEMBERED {
+            // Rows that were left stay behind here otherwise.
+            self.figures.clear();
+        }
         self.figures.insert(g.id, f);
         f
     }
@@ -205,12 +210,25 @@ impl Groups {
                 GROUP => (clip_middle(&g.membership.group.to_string(), p.width as usize).into_owned(), plain),
                 PORT => (g.membership.port.to_string(), plain),
                 IFACE => (g.membership.iface.to_string(), plain),
-                WHAT if look.narrow => (join(&g.membership.iface, &what), plain),
+                WHAT if look.narrow && !look.one_iface => (join(&g.membership.iface, &what), plain),
                 WHAT => (if what.is_empty() { ABSENT.to_owned() } else { what.clone() }, plain),
                 // From here on a row without a membership has no figures: it says why instead.
                 _ if matches!(g.state, State::Failed | State::Joining) => {
                     let room = (room_right - p.x) as usize;
                     put(buf, p.x + 1, y, room.saturating_sub(1), &message, style);
+                    break;
+                }
+                // Without a packet there is neither strip nor loss to show: the hint has the room.
+                SOURCES if g.state == State::Silent && g.last.is_none() => {
+                    let room = (room_right - p.x) as usize;
+                    put(
+                        buf,
+                        p.x + 1,
+                        y,
+                        room - 1,
+                        &format!("{message} · s: send a test · 4: network"),
+                        style,
+                    );
                     break;
                 }
                 SOURCES if g.state == State::Silent => {
@@ -237,7 +255,7 @@ impl Groups {
                 SOCK => (units::or_dash(g.drops.socket_drops, tally), bad(g.drops.socket_drops)),
                 OURS => (tally(g.drops.not_analysed), bad(Some(g.drops.not_analysed))),
                 PACKETS => (tally(g.counters.packets), plain),
-                BYTES => (units::bytes(g.counters.payload_bytes).replace(" B", ""), plain),
+                BYTES => (units::si_column(g.counters.payload_bytes as f64), plain),
                 _ => continue,
             };
             self.grid.cell(buf, p, columns, y, &text, style);
@@ -246,6 +264,9 @@ impl Groups {
 
     /// Whether a row changed its state within the last second.
     fn flashes(&mut self, g: &Group, now: Mono) -> bool {
+        if self.states.len() > REMEMBERED {
+            self.states.clear();
+        }
         let seen = self.states.entry(g.id).or_insert((g.state, Mono(0)));
         if seen.0 != g.state {
             *seen = (g.state, now);
@@ -268,9 +289,10 @@ impl Groups {
         if at.filter.is_set() {
             title.push_str(&format!("  {shown} of {all} match “{}”", at.filter.text()));
         }
-        let whole = ctx.model.totals_of(ctx.model.groups().filter(|g| self.shows(g, at)));
         let sum = |packets: u64, bytes: u64| format!("{}  {}", units::packets(packets), units::bytes(bytes));
-        let bottom = format!("all: {}", sum(whole.counters.packets, whole.counters.payload_bytes));
+        let counters = ctx.model.groups().filter(|g| self.shows(g, at)).map(|g| &g.counters);
+        let whole = counters.fold((0, 0), |t, c| (t.0 + c.packets, t.1 + c.payload_bytes));
+        let bottom = format!("all: {}", sum(whole.0, whole.1));
         let bottom_right = at.group(ctx).map_or_else(String::new, |g| {
             format!("{}: {}", spec(&g.membership), sum(g.counters.packets, g.counters.payload_bytes))
         });
@@ -282,6 +304,8 @@ impl Groups {
 struct Look<'a> {
     ctx: &'a Ctx<'a>,
     narrow: bool,
+    /// All rows are on one interface: it need not be said in each.
+    one_iface: bool,
     scale: Option<f64>,
 }
 
@@ -307,7 +331,7 @@ fn message(g: &Group, now: Mono) -> String {
             None => visible(error, 400),
         },
         JoinState::Joined(_) => {
-            format!("silent {}", units::duration_short(g.quiet_ns(now).unwrap_or(0) / SECOND_NS * SECOND_NS))
+            format!("silent {}", units::duration(g.quiet_ns(now).unwrap_or(0) / SECOND_NS * SECOND_NS))
         }
     }
 }
@@ -333,26 +357,7 @@ fn advice(g: &Group, now: Mono) -> Option<String> {
 }
 
 fn passes(g: &Group, at: &Shared, ctx: &Ctx<'_>) -> bool {
-    if !at.filter.is_set() {
-        return true;
-    }
-    let mut text = describe(g);
-    for s in g.sources.list().iter().take(SOURCES_FILTERED) {
-        super::sources::describe(s, ctx, &mut text);
-    }
-    at.filter.passes(&mut text)
-}
-
-/// The texts that a group is found by.
-pub fn describe(g: &Group) -> String {
-    let m = &g.membership;
-    let label = g.label.as_deref().unwrap_or_default();
-    let mut text = format!("{}\n{}\n{}\n{label}\n{}\n", m, m.endpoint(), m.iface, g.state.word());
-    if let Some(p) = g.sources.list().first().and_then(|s| s.protocol()) {
-        text.push_str(p.name);
-        text.push('\n');
-    }
-    text
+    !at.filter.is_set() || group_passes(at.filter.expr(), g, &|ip| ctx.name(ip), ctx.model.now().mono)
 }
 
 impl Pane for Groups {
@@ -369,6 +374,11 @@ impl Pane for Groups {
         let mut columns = COLUMNS.to_vec();
         columns[GROUP].widths = Widths::Range(group, group);
         let faces = ctx.model.groups().map(|g| g.membership.iface.len()).max().unwrap_or(0);
+        if narrow {
+            columns[WHAT].widths = Widths::Range(8, 40);
+        }
+        let first = ctx.model.groups().next().map(|g| &g.membership.iface);
+        let one_iface = ctx.model.groups().all(|g| Some(&g.membership.iface) == first);
         let iface = (faces as u16).clamp(5, 15);
         columns[IFACE].widths = Widths::Range(iface, iface);
         let hidden = self.grid.hidden.get();
@@ -428,10 +438,10 @@ impl Pane for Groups {
         let scale = strip::scale(highest);
         self.grid.draw_head(buf, &columns, ctx.theme, |p: &Placed| match p.column {
             STRIP => cut.map(|c| c.heading(scale)),
-            WHAT if narrow => Some("IFACE · WHAT".into()),
+            WHAT if narrow && !one_iface => Some("IFACE WHAT".into()),
             _ => None,
         });
-        let look = Look { ctx, narrow, scale };
+        let look = Look { ctx, narrow, one_iface, scale };
         let listed: Vec<(u16, &Group)> = groups().collect();
         for (y, g) in listed {
             self.row(buf, &columns, y, g, &look);

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use crate::base::iface::Iface;
 use crate::base::units::{self, ABSENT};
 use crate::model::{IfaceState, Totals};
+use crate::model::filter::Interface;
 use crate::ui::format::tally;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
@@ -30,17 +31,20 @@ const MAC: usize = 10;
 
 static COLUMNS: &[Column] = &[
     Column::text("IFACE", "interface", 8, 15, 0),
-    Column::text("KIND", "kind", 8, 16, 4),
+    Column::text("KIND", "kind", 8, 16, 6),
     Column::text("STATE", "state", 10, 10, 0),
-    Column::text("JOINS", "why joins pass it over", 14, 32, 1),
+    Column::text("CANDIDATE", "whether joins take it", 22, 32, 1),
     Column::text("ADDRESSES", "addresses", 18, 90, 0),
-    Column::number("MTU", "MTU in bytes", 5, 3),
-    Column::number("GROUPS", "groups joined on it", 6, 2),
-    Column::number("PKT/S", "pkt/s", 6, 3),
+    Column::number("MTU", "MTU in bytes", 5, 2),
+    Column::number("GROUPS", "groups joined on it", 6, 3),
+    Column::number("PKT/S", "pkt/s", 6, 4),
     Column::number("BIT/S", "bit/s", 6, 5),
     Column::number("NIC", "NIC (receive drops)", 6, 1),
-    Column::text("MAC", "hardware address", 17, 17, 6),
+    Column::text("MAC", "hardware address", 17, 17, 7),
 ];
+
+/// From this width on a full IPv6 address has room; other columns come after that.
+const WIDE: u16 = 100;
 
 /// The pane.
 pub struct Ifaces {
@@ -63,8 +67,8 @@ fn state(i: &Iface) -> &'static str {
 
 fn joins(i: &Iface) -> String {
     match i.candidate() {
-        Ok(()) => "candidate".to_owned(),
-        Err(why) => format!("only by name: {why}"),
+        Ok(()) => "yes".to_owned(),
+        Err(why) => format!("no: {why}"),
     }
 }
 
@@ -91,8 +95,8 @@ fn key<'a>(s: &'a IfaceState, column: usize, t: &Totals) -> Key<'a> {
 
 fn passes(s: &IfaceState, at: &Shared) -> bool {
     let i = &s.iface;
-    let mut text = format!("{}\n{}\n{}\n{}\n{}", i.name, i.kind.word(), state(i), joins(i), addresses(i));
-    !at.filter.is_set() || at.filter.passes(&mut text)
+    let words = format!("{}\n{}\n{}\n{}\n{}", i.name, i.kind.word(), state(i), joins(i), addresses(i));
+    !at.filter.is_set() || at.filter.expr().passes(&Interface { name: &i.name, words: &words })
 }
 
 impl Ifaces {
@@ -166,12 +170,17 @@ impl Pane for Ifaces {
         let mut columns = COLUMNS.to_vec();
         let names = ctx.model.ifaces().iter().map(|i| i.iface.name.len()).max().unwrap_or(0) as u16;
         columns[NAME].widths = Widths::Range(names.clamp(5, 15), names.clamp(5, 15));
+        if area.width >= WIDE {
+            columns[ADDRESSES].widths = Widths::Range(40, 90);
+            columns[JOINS].widths = Widths::Range(26, 32);
+        }
         let inside = area.inner(ratatui::layout::Margin::new(1, 1));
         self.grid.lay(inside, &columns);
         self.order(at, ctx);
         let words = Words {
             title: format!("Interfaces of {}", ctx.host),
             right: self.grid.words(COLUMNS),
+            bottom: self.copy(at, ctx).unwrap_or_default(),
             ..Words::default()
         };
         let inner = frame(area, buf, ctx.theme, focused, &words);

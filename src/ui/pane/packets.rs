@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 
 use crate::base::dscp;
 use crate::base::units::{self, ABSENT};
+use crate::model::filter::Packeted;
 use crate::model::group::Group;
 use crate::model::packets::Packet;
 use crate::ui::format::{self, clip_middle, clock_us};
@@ -19,8 +20,10 @@ use crate::ui::shared::{Held, Shared};
 use crate::ui::widget::feed::{Feed, Rows};
 use crate::ui::widget::frame::{Words, empty, frame, put, put_right};
 
-/// Characters of a preview that the filter looks at.
-const PREVIEW_FILTERED: usize = 400;
+/// From this width on gap, TTL and DSCP have room.
+const WIDE: u16 = 120;
+/// Characters of a preview that are copied.
+const PREVIEW_COPIED: usize = 400;
 
 /// The pane.
 #[derive(Default)]
@@ -50,8 +53,6 @@ impl Packets {
         }
         let mut hash = DefaultHasher::new();
         (at.filter.text(), at.only_source, g.id).hash(&mut hash);
-        let group = super::groups::describe(g);
-        let mut text = String::new();
         self.scan.run(hash.finish(), first, end, |n| {
             let Some(p) = g.packets.get(n) else { return false };
             if at.only_source.is_some_and(|from| from != p.datagram.source) {
@@ -60,12 +61,15 @@ impl Packets {
             if !at.filter.is_set() {
                 return true;
             }
-            text.clone_from(&group);
-            if let Some(s) = g.sources.get(p.datagram.source) {
-                super::sources::describe(s, ctx, &mut text);
-            }
-            text.push_str(&format::preview(p, g.packets.payload(p), PREVIEW_FILTERED));
-            at.filter.passes(&mut text)
+            at.filter.expr().passes(&Packeted {
+                group: g,
+                datagram: &p.datagram,
+                payload: g.packets.payload(p),
+                protocol: p.protocol,
+                gap_ns: p.gap_ns,
+                host: ctx.name(p.datagram.source.ip),
+                now: ctx.model.now().mono,
+            })
         });
         Rows::Some(self.scan.matches())
     }
@@ -127,7 +131,7 @@ fn draw_row(buf: &mut Buffer, p: &Packet, payload: &[u8], r: &Row<'_>) {
         let style = if r.focused { theme.accent } else { theme.dim };
         put(buf, r.area.x, y, 1, "▌", style);
     }
-    let wide = r.area.width >= 130;
+    let wide = r.area.width >= WIDE;
     let mut x = r.area.x + 1;
     let mut column = |buf: &mut Buffer, width: u16, text: &str, right: bool, style| {
         let room = r.area.right().saturating_sub(x).min(width);
@@ -161,8 +165,8 @@ fn draw_row(buf: &mut Buffer, p: &Packet, payload: &[u8], r: &Row<'_>) {
 }
 
 fn draw_head(buf: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
-    let wide = if area.width >= 130 { "      GAP TTL DSCP " } else { "" };
-    let text = format!(" TIME               SOURCE                 SIZE B {wide}PAYLOAD");
+    let wide = if area.width >= WIDE { "     GAP TTL DSCP " } else { "" };
+    let text = format!(" {:<18} {:<21} {:>6} {wide}PAYLOAD", "TIME", "SOURCE", "SIZE B");
     put(buf, area.x, area.y, area.width as usize, &text, ctx.theme.dim);
 }
 
@@ -241,7 +245,7 @@ impl Pane for Packets {
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {
         let (p, payload) = at.packet(ctx)?;
         let time = clock_us(p.datagram.time, ctx.utc_offset_s);
-        let preview = format::preview(p, payload, PREVIEW_FILTERED);
+        let preview = format::preview(p, payload, PREVIEW_COPIED);
         Some(format!("{time} {} {} B {preview}", p.datagram.source, p.datagram.len))
     }
 }

@@ -9,9 +9,9 @@ use ratatui::style::Style;
 use crate::base::text::visible;
 use crate::base::time::Mono;
 use crate::base::units::{self, ABSENT};
+use crate::model::filter::Row;
 use crate::model::group::Group;
 use crate::model::source::{Source, State};
-use crate::model::source_rate;
 use crate::ui::format::{self, clip_middle, clock, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
@@ -42,7 +42,7 @@ const PAYLOAD: usize = 16;
 
 static COLUMNS: &[Column] = &[
     Column::text("SOURCE", "source", 15, 21, 0),
-    Column::text("HOST", "host name", 11, 24, 4),
+    Column::text("HOST", "host name", 11, 16, 4),
     Column::number("PKT/S", "pkt/s", 6, 0),
     Column::number("BIT/S", "bit/s", 6, 0),
     Column::number("SHARE", "share of the bytes", 7, 5),
@@ -52,28 +52,33 @@ static COLUMNS: &[Column] = &[
     Column::number("GAP p50/p99", "gap: median/99 %", 13, 3),
     Column::number("NET", "NET (lost)", 5, 2),
     Column::number("LAST", "last seen", 6, 1),
-    Column::steps("60 s", "last minute", &[20, 30, 60], 6),
+    Column::steps("60 s", "last minute", &[20], 6),
     Column::number("FIRST", "first seen", 8, 9),
     Column::number("PACKETS", "packets", 7, 7),
-    Column::number("BYTES", "bytes", 7, 8),
+    Column::number("BYTES", "bytes", 6, 8),
     Column::text("PROTOCOL", "protocol", 9, 12, 10),
     Column::text("LAST PAYLOAD", "last payload", 20, 200, 11),
 ];
 
+/// From this many sources on it is no news that there are several.
+const SENDERS_TOLD: usize = 100;
+
 /// The pane.
 pub struct Sources {
     grid: Grid,
+    /// Where the selected source stood last in the group's list.
+    place: usize,
 }
 
 impl Default for Sources {
     fn default() -> Self {
-        Sources { grid: Grid::new(BPS, true) }
+        Sources { grid: Grid::new(BPS, true), place: 0 }
     }
 }
 
 fn key<'a>(s: &'a Source, column: usize, g: &Group, ctx: &Ctx<'a>) -> Key<'a> {
     let now = ctx.model.now().mono;
-    let rate = || g.since.and_then(|since| source_rate(s, now, since.mono));
+    let rate = || g.since.and_then(|since| s.rate.rate(now, since.mono));
     match column {
         SOURCE => Key::endpoint(s.endpoint),
         HOST => match ctx.names.get(&s.endpoint.ip) {
@@ -96,29 +101,19 @@ fn key<'a>(s: &'a Source, column: usize, g: &Group, ctx: &Ctx<'a>) -> Key<'a> {
     }
 }
 
-/// Appends the texts that a source is found by.
-pub fn describe(s: &Source, ctx: &Ctx<'_>, out: &mut String) {
-    use std::fmt::Write as _;
-    // Writing to a string cannot fail.
-    let _ = writeln!(out, "{}", s.endpoint);
-    if let Some(Some(name)) = ctx.names.get(&s.endpoint.ip) {
-        out.push_str(name);
-        out.push('\n');
-    }
-    if let Some(p) = s.protocol() {
-        out.push_str(p.name);
-        out.push('\n');
-    }
-}
-
 impl Sources {
-    fn selected(at: &Shared, g: &Group) -> Option<u32> {
-        let from = at.source?;
-        g.sources.list().iter().position(|s| s.endpoint == from).map(|i| i as u32)
+    fn selected(&self, at: &Shared, g: &Group) -> Option<u32> {
+        let (from, list) = (at.source?, g.sources.list());
+        // The list only grows: the place remembered is right unless the group is another one.
+        if list.get(self.place).is_some_and(|s| s.endpoint == from) {
+            return Some(self.place as u32);
+        }
+        list.iter().position(|s| s.endpoint == from).map(|i| i as u32)
     }
 
-    fn select(row: Option<u32>, at: &mut Shared, ctx: &Ctx<'_>) {
+    fn select(&mut self, row: Option<u32>, at: &mut Shared, ctx: &Ctx<'_>) {
         let Some(source) = row.and_then(|r| at.group(ctx)?.sources.list().get(r as usize)) else { return };
+        self.place = row.unwrap_or(0) as usize;
         let from = source.endpoint;
         if at.only_source.is_some_and(|o| o != from) {
             at.only_source = Some(from);
@@ -130,17 +125,14 @@ impl Sources {
     fn order(&mut self, at: &Shared, g: &Group, ctx: &Ctx<'_>) {
         let mut hash = DefaultHasher::new();
         (at.filter.text(), g.id).hash(&mut hash);
-        let selected = Self::selected(at, g);
+        let selected = self.selected(at, g);
         self.grid.order(ctx.model.now().mono, hash.finish(), selected, |sort| {
-            let group = if at.filter.is_set() { super::groups::describe(g) } else { String::new() };
-            let mut text = String::new();
+            let now = ctx.model.now().mono;
             let list = g.sources.list().iter().zip(0u32..);
             list.filter(|(s, _)| {
-                text.clone_from(&group);
-                !at.filter.is_set() || {
-                    describe(s, ctx, &mut text);
-                    at.filter.passes(&mut text)
-                }
+                let host = ctx.name(s.endpoint.ip);
+                let row = Row { group: g, source: Some(*s), for_group: false, host, now };
+                !at.filter.is_set() || at.filter.expr().passes(&row)
             })
             .map(|(s, i)| (key(s, sort, g, ctx), i))
             .collect()
@@ -161,7 +153,7 @@ impl Sources {
         if let Some(left) = self.grid.placed().first().map(|p| p.x) {
             put(buf, left - 2, y, 1, sign, style);
         }
-        let rate = g.since.and_then(|since| source_rate(s, now, since.mono));
+        let rate = g.since.and_then(|since| s.rate.rate(now, since.mono));
         let lost = s.continuity().map(|c| c.lost);
         let changed = |n: u32| if n > 0 { theme.silent } else { plain };
         for p in self.grid.placed() {
@@ -204,7 +196,7 @@ impl Sources {
                 }
                 FIRST => (clock(s.first.wall, ctx.utc_offset_s), plain),
                 PACKETS => (tally(s.counters.packets), plain),
-                BYTES => (units::bytes(s.counters.payload_bytes).replace(" B", ""), plain),
+                BYTES => (units::si_column(s.counters.payload_bytes as f64), plain),
                 PROTOCOL => (units::or_dash(s.protocol().map(|p| p.name), str::to_owned), plain),
                 PAYLOAD => match &s.detail {
                     Some(d) => {
@@ -224,8 +216,9 @@ impl Sources {
         if at.filter.is_set() {
             title.push_str(&format!("  {} of {all} match", self.grid.rows().len()));
         }
-        let mut bottom = match g.sources.list().iter().filter(|s| s.state == State::Live && !s.ours).count() {
-            n @ 2.. if n <= 99 => format!("{n} senders on one group"),
+        let live = g.sources.list().iter().take(SENDERS_TOLD).filter(|s| s.state == State::Live && !s.ours);
+        let mut bottom = match live.count() {
+            n @ 2.. if all < SENDERS_TOLD => format!("{n} senders on one group"),
             _ => String::new(),
         };
         if g.unattributed > 0 {
@@ -269,6 +262,8 @@ impl Pane for Sources {
         let inside = area.inner(ratatui::layout::Margin::new(1, 1));
         self.grid.lay(inside, &columns);
         self.order(at, g, ctx);
+        let settled = self.grid.settled(self.selected(at, g));
+        self.select(settled, at, ctx);
         let inner = frame(area, buf, ctx.theme, focused, &self.words(g, at, now));
         if self.grid.rows().is_empty() {
             let line = match g.state {
@@ -279,8 +274,6 @@ impl Pane for Sources {
             };
             return empty(buf, inner, &[line], ctx.theme.dim);
         }
-        let settled = self.grid.settled(Self::selected(at, g));
-        Self::select(settled, at, ctx);
         let window = self.grid.window(settled);
         let strip = self.grid.placed().iter().find(|p| p.column == STRIP);
         let cut = strip.map(|p| Cut::fitting(p.width as usize, true));
@@ -306,8 +299,8 @@ impl Pane for Sources {
     fn command(&mut self, cmd: Cmd, at: &mut Shared, ctx: &Ctx<'_>) -> Reply {
         let Some(g) = at.group(ctx) else { return Reply::Ignored };
         if let Some(by) = movement(cmd, self.grid.height()) {
-            let row = self.grid.moved(Self::selected(at, g), by);
-            Self::select(row, at, ctx);
+            let row = self.grid.moved(self.selected(at, g), by);
+            self.select(row, at, ctx);
             return Reply::Done;
         }
         match cmd {
@@ -327,13 +320,13 @@ impl Pane for Sources {
 
     fn click(&mut self, x: u16, y: u16, at: &mut Shared, ctx: &Ctx<'_>) {
         if !self.grid.click_head(x, y) {
-            Self::select(self.grid.row_at(y), at, ctx);
+            self.select(self.grid.row_at(y), at, ctx);
         }
     }
 
     fn wheel(&mut self, lines: isize, at: &mut Shared, ctx: &Ctx<'_>) {
-        let selected = at.group(ctx).and_then(|g| Self::selected(at, g));
-        Self::select(self.grid.moved(selected, lines), at, ctx);
+        let selected = at.group(ctx).and_then(|g| self.selected(at, g));
+        self.select(self.grid.moved(selected, lines), at, ctx);
     }
 
     fn choice(&self) -> Option<Choice> {

@@ -9,7 +9,6 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use crate::ui::filter::Filter;
 use crate::ui::keys::{self, Binding, Cmd, Situation};
 use crate::ui::layer::{Ctx, Layer, Outcome};
 use crate::ui::widget::frame::{Words, popup, put, put_right};
@@ -30,12 +29,15 @@ impl Palette {
 
     /// The rows that the words typed leave; those that work now first, then by where the name begins.
     fn rows(&self) -> Vec<&'static Binding> {
-        let filter = Filter::new(self.input.value());
         let typed = self.input.value().trim();
+        let words: Vec<String> = typed.split_whitespace().map(str::to_lowercase).collect();
         let mut rows: Vec<_> = keys::table()
             .iter()
             .copied()
-            .filter(|b| filter.passes(&mut format!("{}\n{}\n{}", b.name, b.name.replace('-', " "), b.help)))
+            .filter(|b| {
+                let text = format!("{}\n{}\n{}", b.name, b.name.replace('-', " "), b.help).to_lowercase();
+                words.iter().all(|w| text.contains(w.as_str()))
+            })
             .collect();
         rows.sort_by_key(|b| (!(b.works)(&self.situation), !b.name.starts_with(typed)));
         rows

@@ -27,7 +27,7 @@ pub fn layout(area: Rect, plan: &Plan) -> Vec<Rect> {
         let none = Rect::default();
         return if packets { vec![top, none, rest, none] } else { vec![top, rest, none, none] };
     }
-    let sources = (rest.height * 2 / 5).max(7);
+    let sources = (rest.height * 2 / 5).clamp(7, 12);
     let [middle, bottom] = Layout::vertical([Constraint::Length(sources), Constraint::Min(0)]).areas(rest);
     if area.width < 180 {
         return vec![top, middle, bottom, Rect::default()];

@@ -144,7 +144,7 @@ mod tests {
         let inner = frame(buf.area, &mut buf, &Theme::mono(), true, &words);
         assert_eq!(inner, Rect::new(1, 1, 30, 1));
         let row = |b: &Buffer| (0..b.area.width).map(|x| b[(x, 0)].symbol()).collect::<String>();
-        assert_eq!(row(&buf), "╭ Groups ───── sorted by bit/s ─╮");
+        assert_eq!(row(&buf), "╭ Groups ──── sorted by bit/s ─╮");
         let mut buf = Buffer::empty(Rect::new(0, 0, 20, 3));
         frame(buf.area, &mut buf, &Theme::mono(), true, &words);
         assert_eq!(row(&buf), "╭ Groups ──────────╮");

@@ -60,7 +60,7 @@ mod tests {
         let mut buf = Buffer::empty(Rect::new(0, 0, 74, 2));
         draw(&mut buf, Rect::new(0, 0, 74, 2), &bytes, 0, &(2..4), &Theme::mono());
         let row = |y| (0..74).map(|x| buf[(x, y)].symbol()).collect::<String>();
-        assert_eq!(row(0), "0000  3e 3f 40 41 42 43 44 45  46 47 48 49 4a 4b 4c 4d  >?@ABCDEFGHIJKLM ");
+        assert_eq!(row(0), "0000  3e 3f 40 41 42 43 44 45  46 47 48 49 4a 4b 4c 4d   >?@ABCDEFGHIJKLM ");
         assert_eq!(row(1).trim_end(), "0010  4e 4f 50 51                                        NOPQ");
         let marked: Vec<u16> =
             (0..74).filter(|&x| buf[(x, 0)].modifier.contains(Modifier::UNDERLINED)).collect();

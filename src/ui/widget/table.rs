@@ -90,7 +90,7 @@ pub struct Placed {
 }
 
 /// Which columns fit into `width` cells and where, one blank apart. Spare room goes to those that
-/// can grow, the most important first.
+/// can grow: strips, then texts, the most important first.
 pub fn place(columns: &[Column], hidden: u64, x: u16, width: u16) -> Vec<Placed> {
     let mut chosen: Vec<usize> = (0..columns.len()).filter(|i| hidden & (1 << i) == 0).collect();
     let need = |c: &[usize]| c.iter().map(|&i| columns[i].least() + 1).sum::<u16>().saturating_sub(1);
@@ -103,8 +103,12 @@ pub fn place(columns: &[Column], hidden: u64, x: u16, width: u16) -> Vec<Placed>
     }
     let mut spare = width.saturating_sub(need(&chosen));
     let mut widths: Vec<u16> = chosen.iter().map(|&i| columns[i].least()).collect();
+    // Strips first: they grow in steps and leave what is between two steps to the texts.
     let mut by_rank: Vec<usize> = (0..chosen.len()).collect();
-    by_rank.sort_by_key(|&k| columns[chosen[k]].rank);
+    by_rank.sort_by_key(|&k| {
+        let c = &columns[chosen[k]];
+        (matches!(c.widths, Widths::Range(..)), c.rank)
+    });
     for k in by_rank {
         let c = &columns[chosen[k]];
         let grown = c.grown(widths[k] + spare);

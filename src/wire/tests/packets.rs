@@ -9,6 +9,8 @@ use super::*;
 use crate::wire::igmp::{self, Message, QueryTimers, RecordKind};
 use crate::wire::ip::{self, Fragment, Ip, IpError};
 use crate::wire::mld;
+use crate::wire::read::PREVIEW_MAX;
+use crate::wire::routing;
 
 fn packet(name: &str) -> Vec<u8> {
     corpus(&format!("packet/{name}"))
@@ -185,6 +187,30 @@ fn mld_messages_say_what_they_mean() {
 }
 
 #[test]
+fn router_protocols_are_told_in_a_line() {
+    for (name, text) in [
+        ("igmp-v2-report", "IGMP join 239.1.1.1"),
+        ("mld-v1-done", "MLD leave ff3e::1234"),
+        ("pim-hello", "PIM hello  hold 105 s  DR prio 1  generation cafe0001"),
+        ("pim-join-prune", "PIM join/prune  to 10.0.0.2  join 239.1.1.1  prune 232.1.1.1"),
+        (
+            "ospf-hello",
+            "OSPFv2 hello  router 1.1.1.1  area 0.0.0.0  every 10 s  dead 40 s  DR 10.0.0.1  1 neighbours",
+        ),
+        ("vrrp-v3", "VRRPv3 id 7  prio 200  every 1 s  VIP 10.0.0.254"),
+        ("eigrp-hello", "EIGRP hello  AS 100  hold 15 s"),
+    ] {
+        let b = packet(name);
+        let mut line = String::new();
+        assert!(routing::preview(&Ip::parse(&b).unwrap(), &b, &mut line), "{name}");
+        assert_eq!(line, text, "{name}");
+    }
+    let b = packet("ipv4-udp");
+    let mut line = String::new();
+    assert!(!routing::preview(&Ip::parse(&b).unwrap(), &b, &mut line) && line.is_empty());
+}
+
+#[test]
 fn a_report_that_was_cut_says_so_and_a_bad_checksum_shows() {
     let b = packet("igmp-v3-report");
     let whole = &b[24..];
@@ -223,7 +249,10 @@ proptest! {
     }
 }
 
-const PACKETS: [&str; 9] = [
+const PACKETS: [&str; 12] = [
+    "ospf-hello",
+    "pim-join-prune",
+    "vrrp-v3",
     "igmp-v3-report",
     "igmp-v3-source-query",
     "ipv4-first-fragment",
@@ -241,6 +270,12 @@ fn check_packet(b: &[u8]) {
         assert!(ip.payload.len() <= ip.payload_len, "{ip:?}");
         let _ = igmp::parse(ip.payload(b)).map(|m| m.message.to_string());
         let _ = mld::parse(ip.payload(b)).map(|m| m.to_string());
+        let mut line = String::new();
+        for protocol in [ip.protocol, 2, 58, 88, 89, 103, 112] {
+            line.clear();
+            routing::preview(&Ip { protocol, ..ip.clone() }, b, &mut line);
+            assert!(line.len() <= PREVIEW_MAX, "{line}");
+        }
     }
     if let Ok(Some(d)) = ip::datagram(b) {
         assert!(d.payload.start <= d.payload.end && d.payload.end <= b.len(), "{d:?}");

@@ -15,7 +15,7 @@ const ROWS: &[Row] = &[
     ("bt-lsd-search", "239.192.152.143", 6771, "bt-lsd", Certain, "BitTorrent search  info hash 2ffe7ec5ad83b2ad6b7e26c6d3fcac5a0a0f4ac6  port 6881"),
     ("cbor-described", "239.1.1.1", 9999, "cbor", Certain, "CBOR  array of 3"),
     ("cbor-map", "239.1.1.1", 9999, "cbor", Certain, "CBOR  id 7  temp 21.5  unit \"C\"  +1 more"),
-    ("coap-content", "ff02::fd", 5683, "coap", Certain, "CoAP ACK 2.05  mid 4661  observe 12  4 B"),
+    ("coap-content", "ff02::fd", 5683, "coap", Guess, "CoAP ACK 2.05  mid 4661  observe 12  4 B"),
     ("coap-get", "224.0.1.187", 5683, "coap", Certain, "CoAP NON GET /.well-known/core?rt=temp  mid 4660"),
     ("coap-get", "239.1.1.1", 5683, "coap", Likely, "CoAP NON GET /.well-known/core?rt=temp  mid 4660"),
     ("cot-event", "239.2.3.1", 6969, "cot", Certain, "CoT a-f-G-U-C  ANDROID-1 \"ALPHA\"  47.5, 8.25"),

@@ -239,8 +239,18 @@ sample("hazelcast-join", b"\x04\0\0\0\x01\xff\xfe\0\0\0\x03dev\0\0\0\x0b192.168.
 sample("lcm-short", b"LC02" + pack(">I", 77) + b"POSE\0" + bytes(12), 7667, "udp")
 sample("lcm-first", b"LC03" + pack(">IIIHH", 78, 3000, 0, 0, 3) + b"IMAGE\0" + bytes(30), 7667, "udp")
 sample("lcm-later", b"LC03" + pack(">IIIHH", 78, 3000, 1000, 1, 3) + bytes(30), 7667, "udp")
-sample("mavlink-v1", bytes([0xFE, 9, 5, 1, 1, 0]) + bytes.fromhex("000000000203510403") + b"\x12\x34", 14550, "udp")
-sample("mavlink-v2-two", (bytes([0xFD, 3, 0, 0, 6, 1, 1, 30, 0, 0]) + bytes(3) + b"\1\2") * 2, 14550, "udp")
+def mavlink(head, payload, extra):
+    crc = 0xFFFF
+    for c in head[1:] + payload + bytes([extra]):
+        t = (c ^ crc) & 0xFF
+        t = (t ^ t << 4) & 0xFF
+        crc = (crc >> 8 ^ t << 8 ^ t << 3 ^ t >> 4) & 0xFFFF
+    return head + payload + pack("<H", crc)
+
+
+# The extra byte of a message comes from its definition: 50 for HEARTBEAT, 39 for ATTITUDE.
+sample("mavlink-v1", mavlink(bytes([0xFE, 9, 5, 1, 1, 0]), bytes.fromhex("000000000203510403"), 50), 14550, "udp")
+sample("mavlink-v2-two", mavlink(bytes([0xFD, 3, 0, 0, 6, 1, 1, 30, 0, 0]), bytes(3), 39) * 2, 14550, "udp")
 
 # --- Marks ------------------------------------------------------------------------------------
 sample("sood-query", b"SOOD\x02Q" + b"\x10query_service_id" + pack(">H", 8) + b"00720724" + b"\x04_tid" + pack(">H", 2) + b"ab", 9003, "udp")
@@ -324,6 +334,17 @@ PACKETS["mld-v1-done"] = (mld(bytes.fromhex("ff020000000000000000000000000002"),
 PACKETS["mld-v1-query"] = (mld(bytes.fromhex("ff020000000000000000000000000001"), bytes([130, 0, 0, 0]) + pack(">HH", 10000, 0) + bytes(16)), "icmpv6")
 PACKETS["mld-v2-query"] = (mld(G6, bytes([130, 0, 0, 0]) + pack(">HH", 0x8123, 0) + G6 + bytes([2, 125, 0, 1]) + LL), "icmpv6")
 PACKETS["mld-v2-report"] = (mld(ALL, pack(">BBHHH", 143, 0, 0, 0, 2) + bytes([4, 0, 0, 0]) + G6 + bytes([6, 0, 0, 1]) + G6 + LL), "icmpv6")
+PIM_JOIN = bytes([1, 0, 10, 0, 0, 2, 0, 2, 0, 210]) + bytes([1, 0, 0, 32]) + G + pack(">HH", 1, 0) + bytes([1, 0, 4, 32, 10, 9, 9, 9]) \
+    + bytes([1, 0, 0, 32]) + SSM + pack(">HH", 0, 1) + bytes([1, 0, 4, 32, 10, 1, 1, 1])
+PIMS, OSPFS = bytes([224, 0, 0, 13]), bytes([224, 0, 0, 5])
+PACKETS["pim-hello"] = (ipv4(103, PIMS, with_sum(bytes([0x20, 0, 0, 0]) + pack(">HHHHHIHHI", 1, 2, 105, 19, 4, 1, 20, 4, 0xCAFE0001), 2)), "pim")
+PACKETS["pim-join-prune"] = (ipv4(103, PIMS, with_sum(bytes([0x23, 0, 0, 0]) + PIM_JOIN, 2)), "pim")
+PACKETS["ospf-hello"] = (ipv4(89, OSPFS, with_sum(pack(">BBHIIHHQ", 2, 1, 48, 0x01010101, 0, 0, 0, 0)
+                              + pack(">IHBBIIII", 0xFFFFFF00, 10, 2, 1, 40, 0x0A000001, 0, 0x02020202), 12)), "ospf")
+PACKETS["vrrp-v3"] = (ipv4(112, bytes([224, 0, 0, 18]), with_sum(bytes([0x31, 7, 200, 1]) + pack(">HH", 100, 0) + bytes([10, 0, 0, 254]), 6,
+                           A + bytes([224, 0, 0, 18]) + pack(">HH", 112, 12)), ttl=255), "vrrp")
+PACKETS["eigrp-hello"] = (ipv4(88, bytes([224, 0, 0, 10]), with_sum(pack(">BBHIIIHH", 2, 5, 0, 0, 0, 0, 0, 100)
+                               + pack(">HHBBBBBBH", 1, 12, 1, 0, 1, 0, 0, 0, 15), 2), ttl=2), "eigrp")
 
 
 def check_packets():

@@ -278,7 +278,7 @@ impl JoinDialog {
         }
         let hidden = self.known.len().saturating_sub(rows);
         if hidden > 0 && area.height > 1 {
-            put(buf, area, 0, 1, &format!("+{hidden} more"), theme.dim);
+            put(buf, area, 0, 1, &format!("{hidden} more"), theme.dim);
         }
     }
 

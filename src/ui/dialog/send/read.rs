@@ -401,12 +401,14 @@ fn summary(job: &SendJob, form: &Form<Item>, length: Option<u64>) -> String {
     let rate = effective(job);
     match job.plan {
         Plan::Ladder { step } => {
-            let rungs = std::iter::successors(Some(1u32), |r| r.checked_mul(10));
-            let rungs: Vec<String> =
-                rungs.take_while(|r| *r <= job.limit_pps).map(|r| units::count(r.into())).collect();
+            // The powers of ten below the guard, the guard, and six sizes of burst.
+            let powers = std::iter::successors(Some(1u32), |r| r.checked_mul(10));
+            let rungs = powers.take_while(|r| *r < job.limit_pps).chain([job.limit_pps]);
+            let rungs: Vec<String> = rungs.map(|r| units::count(r.into())).collect();
+            let takes = time(step.saturating_mul(rungs.len() as u32 + 6));
             let (rungs, each) = (rungs.join(", "), time(step));
             format!(
-                "{}{size} {place}, {rungs} pkt/s for {each} each, then bursts of 2 to 64, {far}",
+                "{}{size} {place}, {rungs} pkt/s, then bursts of 2 to 64, {each} each, takes {takes}, {far}",
                 many(None)
             )
         }

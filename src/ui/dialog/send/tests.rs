@@ -126,7 +126,14 @@ fn the_presets_are_jobs_of_their_own() {
     let mut d = dialog(&host);
     d.form.set_focus(Item::Plan);
     press(&mut d, &host, "l");
-    assert!(d.reading.summary.contains("1, 10, 100, 1000 pkt/s for 10 s each"), "{}", d.reading.summary);
+    assert_eq!(
+        d.reading.summary,
+        "probes of 44 B to 239.1.1.1:5004 by eth0, 1, 10, 100, 1000 pkt/s, then bursts of 2 to 64, \
+         10 s each, takes 1 min 40 s, TTL 1: stops at the first router"
+    );
+    write(&mut d, &host, Item::Guard, "50");
+    assert!(d.reading.summary.contains("1, 10, 50 pkt/s, then"), "{}", d.reading.summary);
+    d.form.set_focus(Item::Plan);
     press(&mut d, &host, "s"); // round to soak
     press(&mut d, &host, "<tab><c-u>5m");
     assert!(d.reading.summary.contains("2 query intervals"), "{}", d.reading.summary);

@@ -6,15 +6,19 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+/// What the terminal tells [`Screen::handle`]; the loop passes it on without looking into it.
+pub use crossterm::event::Event;
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
+use unicode_width::UnicodeWidthStr;
 
 use crate::base::group::MembershipId;
+use crate::base::text::{TextError, visible};
 use crate::base::time::{Mono, Now, SECOND_NS, Wall};
-use crate::engine::command::Respond;
 use crate::model::Totals;
 use crate::ui::action::Action;
 use crate::ui::dialogs::Dialogs;
@@ -23,14 +27,12 @@ use crate::ui::format::clip;
 use crate::ui::header::{self, Status};
 use crate::ui::keys::{Cmd, KeyMap, Situation};
 use crate::ui::layer::{Ctx, Layer, Outcome};
-use crate::ui::pane::groups::spec;
-use crate::ui::pane::{Kind, Pane, Reply};
-use crate::ui::popup::chooser::Chooser;
-use crate::ui::popup::help::Help;
-use crate::ui::popup::palette::Palette;
+use crate::ui::pane::{Kind, Pane};
 use crate::ui::shared::Shared;
 use crate::ui::view::{Plan, VIEWS, ViewRow};
-use crate::ui::widget::frame::{empty, put};
+use crate::ui::widget::frame::{empty, put, put_right};
+
+mod run;
 
 /// The smallest terminal that shows everything.
 pub const LEAST: (u16, u16) = (80, 24);
@@ -40,6 +42,11 @@ const NAMES_A_SECOND: usize = 16;
 const ASKED_MAX: usize = 16_384;
 /// Totals are added up anew this often: they look at every source.
 const TOTALS_NS: u64 = SECOND_NS / 4;
+/// A message gives the footer back after this long.
+const SAID_NS: u64 = 8 * SECOND_NS;
+/// What stands under the filter line while all is well.
+const TYPING_HELP: &str =
+    "words, or lost > 0 · source 10.1.2.0/24 · size >= 1k · and or not ( ) · ↵ keeps, Esc forgets";
 /// Rows that a turn of the wheel moves.
 const WHEEL: isize = 3;
 
@@ -61,6 +68,18 @@ struct View {
 struct Typing {
     input: Input,
     before: Filter,
+    /// What is wrong with it; the last one that could be read stays.
+    error: Option<TextError>,
+}
+
+impl Typing {
+    /// Reads what was typed.
+    fn take(&mut self, filter: &mut Filter) {
+        match Filter::new(self.input.value()) {
+            Ok(f) => (*filter, self.error) = (f, None),
+            Err(e) => self.error = Some(e),
+        }
+    }
 }
 
 /// The dashboard.
@@ -74,6 +93,8 @@ pub struct Screen {
     layers: Vec<Box<dyn Layer>>,
     typing: Option<Typing>,
     paused: Option<Wall>,
+    /// When the message was first shown.
+    said: Option<Mono>,
     chosen: Rc<Cell<Option<Cmd>>>,
     tabs: Vec<(char, Rect)>,
     area: Rect,
@@ -99,6 +120,7 @@ impl Screen {
             layers: Vec::new(),
             typing: None,
             paused: None,
+            said: None,
             chosen: Rc::default(),
             tabs: Vec::new(),
             area: Rect::default(),
@@ -123,9 +145,10 @@ impl Screen {
         self.shared.group_id()
     }
 
-    /// Shows a line in place of the footer until the next key.
+    /// Shows a line in place of the footer until the next key, but not for long.
     pub fn say(&mut self, text: impl Into<String>) {
         self.shared.message = Some(text.into());
+        self.said = None;
     }
 
     /// What the last frame wants to know: to be asked for after each frame.
@@ -164,7 +187,6 @@ impl Screen {
 
     fn situation(&self, ctx: &Ctx<'_>) -> Situation {
         let s = &self.shared;
-        let v = &self.views[self.current];
         Situation {
             pane: self.focused(),
             group: s.group(ctx).map(|g| g.state),
@@ -173,7 +195,6 @@ impl Screen {
                 Kind::Events => s.event.is_some(),
                 _ => s.held.is_some(),
             },
-            back: v.zoomed || s.filter.is_set() || s.only_source.is_some() || v.focus > 0,
         }
     }
 
@@ -239,21 +260,22 @@ impl Screen {
         if let Some(t) = &mut self.typing {
             let typed: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
             t.input = Input::new(format!("{}{typed}", t.input.value()));
-            self.shared.filter = Filter::new(t.input.value());
+            t.take(&mut self.shared.filter);
         }
     }
 
     fn type_filter(&mut self, key: KeyEvent) {
         let Some(t) = &mut self.typing else { return };
         match key.code {
-            KeyCode::Enter => self.typing = None,
+            KeyCode::Enter if t.error.is_none() => self.typing = None,
+            KeyCode::Enter => {}
             KeyCode::Esc => {
                 self.shared.filter = t.before.clone();
                 self.typing = None;
             }
             _ => {
                 t.input.handle_event(&Event::Key(key));
-                self.shared.filter = Filter::new(t.input.value());
+                t.take(&mut self.shared.filter);
             }
         }
     }
@@ -286,180 +308,13 @@ impl Screen {
         }
     }
 
-    // ---- commands --------------------------------------------------------------------------
-
-    /// Does what a row of the table says, if it works now.
-    fn run(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
-        let situation = self.situation(ctx);
-        if let Some(b) = crate::ui::keys::of(cmd)
-            && !(b.works)(&situation)
-        {
-            return self.say(format!("{}: nothing to do that to here · ? shows what works", b.short));
-        }
-        let v = &mut self.views[self.current];
-        match v.panes[v.focus].command(cmd, &mut self.shared, ctx) {
-            Reply::Done => return,
-            Reply::Focus(kind) => return self.focus_kind(kind, ctx),
-            Reply::Ignored => {}
-        }
-        match cmd {
-            Cmd::Quit => self.shared.actions.push(Action::Quit),
-            Cmd::Suspend => self.shared.actions.push(Action::Suspend),
-            Cmd::Redraw => self.shared.actions.push(Action::Redraw),
-            Cmd::View(key) => {
-                self.came_from = None;
-                self.show(VIEWS.iter().position(|v| v.key() == key));
-            }
-            Cmd::NextPane => self.step_focus(1, ctx),
-            Cmd::PrevPane => self.step_focus(-1, ctx),
-            Cmd::Back => self.back(),
-            Cmd::Zoom => self.view().zoomed ^= true,
-            Cmd::Pause => self.paused = if self.paused.is_some() { None } else { Some(ctx.now.wall) },
-            Cmd::Filter => {
-                let before = self.shared.filter.clone();
-                self.typing = Some(Typing { input: Input::new(before.text().to_owned()), before });
-            }
-            Cmd::Help => self.layers.push(Box::new(Help::new(situation))),
-            Cmd::Palette => {
-                self.layers.push(Box::new(Palette::new(situation, self.chosen.clone())));
-            }
-            Cmd::Columns => {
-                if let Some(choice) = v.panes[v.focus].choice() {
-                    self.layers.push(Box::new(Chooser::new(choice)));
-                }
-            }
-            Cmd::Copy => match v.panes[v.focus].copy(&self.shared, ctx) {
-                Some(text) => {
-                    self.say(format!("copied: {}", crate::base::text::visible(&text, 200)));
-                    self.shared.actions.push(Action::Copy(text));
-                }
-                None => self.say("nothing is selected that could be copied"),
-            },
-            Cmd::Join => {
-                let dialog = self.dialogs.join(ctx);
-                self.layers.push(dialog);
-            }
-            Cmd::Sends => {
-                let list = self.dialogs.sends();
-                self.layers.push(list);
-            }
-            Cmd::Undo => self.shared.actions.push(Action::Undo),
-            Cmd::ResetAll => {
-                self.totals = None;
-                self.shared.actions.push(Action::Reset(None));
-                self.say("all counters are set to zero");
-            }
-            _ => self.run_on_group(cmd, ctx),
-        }
-    }
-
-    /// Commands to the selected row.
-    fn run_on_group(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
-        let Some(g) = self.shared.group(ctx) else { return };
-        let name = spec(&g.membership);
-        match cmd {
-            Cmd::Send => {
-                let dialog = self.dialogs.send(g.id, ctx);
-                self.layers.push(dialog);
-            }
-            Cmd::SendTest => {
-                self.shared.actions.push(Action::SendTest(g.id));
-                self.say(format!("sending a test message to {name} by {}", g.membership.iface));
-            }
-            Cmd::Leave => {
-                self.shared.actions.push(Action::Leave(vec![g.id]));
-                self.say(format!("left {} · u brings it back", g.membership));
-            }
-            Cmd::Retry => self.shared.actions.push(Action::Retry(g.id)),
-            Cmd::Reset => {
-                self.totals = None;
-                self.shared.actions.push(Action::Reset(Some(g.id)));
-                self.say(format!("the counters of {} are set to zero · X: all", g.membership));
-            }
-            Cmd::Respond => {
-                let mode = if g.responding { Respond::Off } else { Respond::Probes };
-                self.shared.actions.push(Action::Respond(g.id, mode));
-            }
-            Cmd::Block => {
-                let Some(from) = self.shared.source else { return };
-                let action = if g.lets_through(from.ip) {
-                    self.say(format!("{} is blocked on {name} · b lets it through again", from.ip));
-                    Action::Block(g.id, from.ip)
-                } else {
-                    self.say(format!("{} is let through on {name}", from.ip));
-                    Action::Unblock(g.id, from.ip)
-                };
-                self.shared.actions.push(action);
-            }
-            _ => {}
-        }
-    }
-
-    fn show(&mut self, view: Option<usize>) {
-        self.current = view.unwrap_or(self.current);
-    }
-
-    /// One step back: what was done last to narrow the view is undone first.
-    fn back(&mut self) {
-        let came_from = self.came_from.take();
-        let s = &mut self.shared;
-        let v = &mut self.views[self.current];
-        if v.zoomed {
-            v.zoomed = false;
-        } else if v.focus > 0 && came_from.is_none() && s.only_source.is_none() {
-            v.focus = 0;
-        } else if let Some(view) = came_from {
-            self.current = view;
-        } else if s.only_source.take().is_some() {
-            s.hold(None);
-        } else if s.filter.is_set() {
-            s.filter = Filter::default();
-        } else {
-            (s.held, s.event) = (None, None);
-        }
-    }
-
-    fn step_focus(&mut self, by: isize, ctx: &Ctx<'_>) {
-        let n = self.view().panes.len() as isize;
-        let from = self.view().focus as isize;
-        for k in 1..n {
-            let to = (from + by * k).rem_euclid(n) as usize;
-            if self.would_show(self.current, to, ctx) {
-                self.view().focus = to;
-                return;
-            }
-        }
-    }
-
-    fn focus_kind(&mut self, kind: Kind, ctx: &Ctx<'_>) {
-        let order = std::iter::once(self.current).chain((0..self.views.len()).filter(|v| *v != self.current));
-        for view in order.collect::<Vec<_>>() {
-            let found = self.views[view].panes.iter().position(|p| p.kind() == kind);
-            if let Some(pane) = found
-                && self.would_show(view, pane, ctx)
-            {
-                if view != self.current {
-                    self.came_from = Some(self.current);
-                }
-                self.current = view;
-                self.view().focus = pane;
-                return;
-            }
-        }
-    }
-
-    /// Whether a pane has a place when it has the focus.
-    fn would_show(&self, view: usize, pane: usize, ctx: &Ctx<'_>) -> bool {
-        let v = &self.views[view];
-        let places = (v.row.layout)(self.body(), &plan(v.panes[pane].kind(), ctx));
-        places.get(pane).is_some_and(|r| r.area() > 0)
-    }
-
     // ---- drawing ---------------------------------------------------------------------------
 
     fn body(&self) -> Rect {
         let a = self.area;
-        Rect { y: a.y + 2, height: a.height.saturating_sub(3), ..a }
+        // While a filter is typed there is a line for it above the last one.
+        let below = if self.typing.is_some() { 2 } else { 1 };
+        Rect { y: a.y + 2, height: a.height.saturating_sub(2 + below), ..a }
     }
 
     fn totals(&mut self, ctx: &Ctx<'_>) -> Totals {
@@ -488,6 +343,12 @@ impl Screen {
             return empty(frame.buffer_mut(), area, &lines, ctx.theme.text);
         }
         self.shared.unnamed.clear();
+        match (&self.shared.message, self.said) {
+            (None, _) => self.said = None,
+            (Some(_), None) => self.said = Some(ctx.now.mono),
+            (Some(_), Some(at)) if ctx.now.mono.since(at) > SAID_NS => self.shared.message = None,
+            _ => {}
+        }
         let totals = self.totals(ctx);
         let body = self.body();
         let kind = self.focused();
@@ -525,17 +386,19 @@ impl Screen {
     fn bottom(&mut self, frame: &mut Frame<'_>, line: Rect, ctx: &Ctx<'_>) {
         let theme = ctx.theme;
         if let Some(t) = &self.typing {
-            let room = (line.width as usize / 2).max(20);
+            let room = line.width.saturating_sub(3) as usize;
             let scroll = t.input.visual_scroll(room);
-            let visible: String = t.input.value().chars().skip(scroll).collect();
+            let shown: String = t.input.value().chars().skip(scroll).collect();
             let buf = frame.buffer_mut();
-            put(buf, line.x + 1, line.y, 1, "/", theme.accent);
-            put(buf, line.x + 2, line.y, room, &visible, theme.text);
-            let help = "words that must all occur · ↵ keeps, Esc forgets";
-            let x = line.x + 4 + room as u16;
-            put(buf, x, line.y, line.right().saturating_sub(x) as usize, help, theme.dim);
+            let y = line.y - 1;
+            put(buf, line.x + 1, y, 1, "/", theme.accent);
+            put(buf, line.x + 2, y, room, &shown, theme.text);
+            match &t.error {
+                Some(e) => wrong(buf, line, scroll, e, ctx),
+                None => put(buf, line.x + 2, line.y, room, TYPING_HELP, theme.dim),
+            }
             let cursor = t.input.visual_cursor().saturating_sub(scroll) as u16;
-            return frame.set_cursor_position((line.x + 2 + cursor, line.y));
+            return frame.set_cursor_position((line.x + 2 + cursor, y));
         }
         let buf = frame.buffer_mut();
         match &self.shared.message {
@@ -545,6 +408,28 @@ impl Screen {
             }
             None => header::footer(buf, line, &self.situation(ctx), ctx),
         }
+    }
+}
+
+/// Under the typed filter: carets where it is wrong, and why.
+fn wrong(buf: &mut Buffer, line: Rect, scroll: usize, e: &TextError, ctx: &Ctx<'_>) {
+    let theme = ctx.theme;
+    let columns = e.columns();
+    let end = columns.end.saturating_sub(scroll);
+    let start = columns.start.saturating_sub(scroll).min(end.saturating_sub(1));
+    let help = e.help.as_ref().map_or_else(String::new, |h| format!(" · {h}"));
+    let message = visible(&format!("{}{help}", e.message), 200);
+    let left = line.x + 2;
+    let room = line.width.saturating_sub(3) as usize;
+    let start = start.min(room.saturating_sub(1));
+    let marks = "^".repeat((end.max(start + 1) - start).min(room - start));
+    put(buf, left + start as u16, line.y, marks.len(), &marks, theme.bad);
+    let (before, after) = (start.saturating_sub(1), room.saturating_sub(start + marks.len() + 1));
+    // The message stands behind the carets, or before them where there is more room.
+    if after >= message.width() || after >= before {
+        put(buf, left + (start + marks.len() + 1) as u16, line.y, after, &message, theme.bad);
+    } else {
+        put_right(buf, left + before as u16, line.y, before, &message, theme.bad);
     }
 }
 

@@ -1,0 +1,156 @@
+//! What becomes an event: new sources, changed markings, silence and its end, drops, interfaces.
+//!
+//! Events are for people. What happens again and again is told when its number doubles, and what
+//! happens to very many at once is told as a number.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::base::group::Endpoint;
+use crate::base::iface::Iface;
+use crate::base::time::{Now, SECOND_NS};
+use crate::model::event::{Event, EventKind, EventLog};
+use crate::model::group::{Buffer, Group, JoinState};
+use crate::model::source::{Noticed, Stamp, State};
+
+/// Events of new sources that a group may write each second; the others are told as a number.
+const APPEARED_A_SECOND: u32 = 32;
+
+fn event(kind: EventKind, g: &Group, source: Option<Endpoint>, at: Stamp, text: String) -> Event {
+    Event {
+        number: 0,
+        time: at.wall,
+        kind,
+        membership: Some(g.membership.clone()),
+        source,
+        iface: None,
+        text,
+    }
+}
+
+pub(super) fn tell(events: &mut EventLog, g: &mut Group, from: Endpoint, new: bool, n: Noticed, at: Stamp) {
+    if new {
+        g.appeared += 1;
+        if g.appeared > APPEARED_A_SECOND {
+            g.appeared_hidden += 1;
+            return;
+        }
+        let ours = g.sources.get(from).is_some_and(|s| s.ours);
+        let text = format!("{from} sends to {}{}", g.membership, if ours { " (ours)" } else { "" });
+        events.push(event(EventKind::SourceAppeared, g, Some(from), at, text));
+    }
+    let Some(s) = g.sources.get(from) else { return };
+    // A marking that flaps is told when its number of changes doubles, not each time.
+    if let (Some(was), Some(is)) = (n.ttl_was, s.ttl.last)
+        && s.ttl.changes.is_power_of_two()
+    {
+        let text = format!("{from} on {}: TTL changed from {was} to {is}", g.membership);
+        events.push(event(EventKind::MarkingChanged, g, Some(from), at, text));
+    }
+    if let (Some(was), Some(is)) = (n.tos_was, s.tos.last)
+        && s.tos.changes.is_power_of_two()
+    {
+        let text = format!("{from} on {}: DSCP changed from {} to {}", g.membership, was >> 2, is >> 2);
+        events.push(event(EventKind::MarkingChanged, g, Some(from), at, text));
+    }
+}
+
+pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
+    let at = Stamp { mono: now.mono, wall: now.wall };
+    let was = g.state;
+    g.state = g.judge(now.mono);
+    let heard = g.counters.packets > 0;
+    if g.state == State::Silent && was != State::Silent {
+        let text = match g.last {
+            Some(last) => {
+                let s = now.mono.since(last.mono) / SECOND_NS;
+                format!("{} went silent: nothing for {s} s", g.membership)
+            }
+            None => format!("{} is silent: nothing since it was joined", g.membership),
+        };
+        events.push(event(EventKind::GroupSilent, g, None, at, text));
+    } else if was == State::Silent && heard && matches!(g.state, State::Live) {
+        let text = format!("{} has traffic again", g.membership);
+        events.push(event(EventKind::GroupBack, g, None, at, text));
+    }
+    let lost_here = g.drops.socket_drops.unwrap_or(0) + g.drops.not_analysed;
+    if now.mono < g.scan_at {
+        return;
+    }
+    g.scan_at = now.mono.plus(SECOND_NS / if g.sources.len() > 64 { 1 } else { 4 });
+    if lost_here > g.drops_told {
+        let clamped = match &g.join {
+            JoinState::Joined(Buffer { clamped: Some(why), .. }) => format!("; {why}"),
+            _ => String::new(),
+        };
+        let text = format!(
+            "{}: {} dropped at the socket buffer, {} counted but not analysed{clamped}",
+            g.membership,
+            g.drops.socket_drops.map_or_else(|| "–".into(), |n| n.to_string()),
+            g.drops.not_analysed
+        );
+        // Told again when it has doubled: an overload that lasts is one story, not a thousand.
+        g.drops_told = lost_here * 2;
+        events.push(event(EventKind::Dropped, g, None, at, text));
+    }
+    g.appeared = 0;
+    if g.appeared_hidden > 0 {
+        let text = format!("{}: {} more sources appeared", g.membership, g.appeared_hidden);
+        g.appeared_hidden = 0;
+        events.push(event(EventKind::SourceAppeared, g, None, at, text));
+    }
+    let expects = g.expects_traffic();
+    let membership = g.membership.clone();
+    for s in g.sources.iter_mut() {
+        let was = s.settle(now.mono, expects, &mut g.here);
+        let (kind, text) = match (was, s.state) {
+            (before, State::Silent) if before != State::Silent => {
+                let quiet = now.mono.since(s.last.mono) / SECOND_NS;
+                let text = format!("{} on {membership} went silent: nothing for {quiet} s", s.endpoint);
+                (EventKind::SourceSilent, text)
+            }
+            (State::Silent, State::Live) => {
+                (EventKind::SourceBack, format!("{} on {membership} sends again", s.endpoint))
+            }
+            _ => continue,
+        };
+        events.push(Event {
+            number: 0,
+            time: now.wall,
+            kind,
+            membership: Some(membership.clone()),
+            source: Some(s.endpoint),
+            iface: None,
+            text,
+        });
+    }
+}
+
+/// What changed on an interface, in words; `None` if nothing did that matters.
+pub(super) fn iface_change(old: Option<&Iface>, new: &Iface) -> Option<String> {
+    let name = &new.name;
+    let Some(old) = old else { return Some(format!("{name} appeared")) };
+    let mut parts = Vec::new();
+    if old.index != new.index {
+        parts.push("was made anew".to_owned());
+    }
+    if old.up != new.up {
+        parts.push(if new.up { "is up" } else { "is down" }.to_owned());
+    }
+    if old.carrier != new.carrier && new.up {
+        match new.carrier {
+            Some(true) => parts.push("has its carrier back".to_owned()),
+            Some(false) => parts.push("lost its carrier".to_owned()),
+            None => {}
+        }
+    }
+    let list = |i: &Iface| i.addrs.iter().map(|a| a.ip).collect::<BTreeSet<IpAddr>>();
+    let (before, after) = (list(old), list(new));
+    for gone in before.difference(&after) {
+        parts.push(format!("lost the address {gone}"));
+    }
+    for got in after.difference(&before) {
+        parts.push(format!("got the address {got}"));
+    }
+    (!parts.is_empty()).then(|| format!("{name} {}", parts.join(", ")))
+}

@@ -1,0 +1,189 @@
+//! What the commands of the table do to the screen.
+
+use tui_input::Input;
+
+use crate::base::text::visible;
+use crate::engine::command::Respond;
+use crate::ui::action::Action;
+use crate::ui::filter::Filter;
+use crate::ui::keys::{self, Cmd};
+use crate::ui::layer::Ctx;
+use crate::ui::pane::groups::spec;
+use crate::ui::pane::{Kind, Reply};
+use crate::ui::popup::chooser::Chooser;
+use crate::ui::popup::help::Help;
+use crate::ui::popup::palette::Palette;
+use crate::ui::screen::{Screen, Typing, plan};
+use crate::ui::view::VIEWS;
+
+impl Screen {
+    /// Does what a row of the table says, if it works now.
+    pub(super) fn run(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
+        let situation = self.situation(ctx);
+        if let Some(b) = keys::of(cmd)
+            && !(b.works)(&situation)
+        {
+            return self.say(format!("{}: nothing to do that to here · ? shows what works", b.short));
+        }
+        let v = &mut self.views[self.current];
+        match v.panes[v.focus].command(cmd, &mut self.shared, ctx) {
+            Reply::Done => return,
+            Reply::Focus(kind) => return self.focus_kind(kind, ctx),
+            Reply::Ignored => {}
+        }
+        match cmd {
+            Cmd::Quit => self.shared.actions.push(Action::Quit),
+            Cmd::Suspend => self.shared.actions.push(Action::Suspend),
+            Cmd::Redraw => self.shared.actions.push(Action::Redraw),
+            Cmd::View(key) => {
+                self.came_from = None;
+                self.show(VIEWS.iter().position(|v| v.key() == key));
+            }
+            Cmd::NextPane => self.step_focus(1, ctx),
+            Cmd::PrevPane => self.step_focus(-1, ctx),
+            Cmd::Back => self.back(),
+            Cmd::Zoom => self.view().zoomed ^= true,
+            Cmd::Pause if self.paused.take().is_none() => {
+                self.paused = Some(ctx.now.wall);
+                self.say("the screen stands still, counting goes on · Space goes on");
+            }
+            Cmd::Filter => {
+                let before = self.shared.filter.clone();
+                self.typing = Some(Typing { input: Input::new(before.text().to_owned()), before, error: None });
+            }
+            Cmd::Help => self.layers.push(Box::new(Help::new(situation))),
+            Cmd::Palette => {
+                self.layers.push(Box::new(Palette::new(situation, self.chosen.clone())));
+            }
+            Cmd::Columns => {
+                if let Some(choice) = v.panes[v.focus].choice() {
+                    self.layers.push(Box::new(Chooser::new(choice)));
+                }
+            }
+            Cmd::Copy => match v.panes[v.focus].copy(&self.shared, ctx) {
+                Some(text) => {
+                    self.say(format!("copied: {}", visible(&text, 200)));
+                    self.shared.actions.push(Action::Copy(text));
+                }
+                None => self.say("nothing is selected that could be copied"),
+            },
+            Cmd::Join => {
+                let dialog = self.dialogs.join(ctx);
+                self.layers.push(dialog);
+            }
+            Cmd::Sends => {
+                let list = self.dialogs.sends();
+                self.layers.push(list);
+            }
+            Cmd::Undo => self.shared.actions.push(Action::Undo),
+            Cmd::ResetAll => {
+                self.totals = None;
+                self.shared.actions.push(Action::Reset(None));
+                self.say("all counters are set to zero");
+            }
+            _ => self.run_on_group(cmd, ctx),
+        }
+    }
+
+    /// Commands to the selected row.
+    fn run_on_group(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
+        let Some(g) = self.shared.group(ctx) else { return };
+        let name = spec(&g.membership);
+        match cmd {
+            Cmd::Send => {
+                let dialog = self.dialogs.send(g.id, ctx);
+                self.layers.push(dialog);
+            }
+            Cmd::SendTest => {
+                self.shared.actions.push(Action::SendTest(g.id));
+                self.say(format!("sending a test message to {name} by {}", g.membership.iface));
+            }
+            Cmd::Leave => {
+                self.shared.actions.push(Action::Leave(vec![g.id]));
+                self.say(format!("left {} · u brings it back", g.membership));
+            }
+            Cmd::Retry => self.shared.actions.push(Action::Retry(g.id)),
+            Cmd::Reset => {
+                self.totals = None;
+                self.shared.actions.push(Action::Reset(Some(g.id)));
+                self.say(format!("the counters of {} are set to zero · X: all", g.membership));
+            }
+            Cmd::Respond => {
+                let mode = if g.responding { Respond::Off } else { Respond::Probes };
+                self.shared.actions.push(Action::Respond(g.id, mode));
+            }
+            Cmd::Block => {
+                let Some(from) = self.shared.source else { return };
+                let action = if g.lets_through(from.ip) {
+                    self.say(format!("{} is blocked on {name} · b lets it through again", from.ip));
+                    Action::Block(g.id, from.ip)
+                } else {
+                    self.say(format!("{} is let through on {name}", from.ip));
+                    Action::Unblock(g.id, from.ip)
+                };
+                self.shared.actions.push(action);
+            }
+            _ => {}
+        }
+    }
+
+    fn show(&mut self, view: Option<usize>) {
+        self.current = view.unwrap_or(self.current);
+    }
+
+    /// One step back: what was done last to narrow the view is undone first.
+    fn back(&mut self) {
+        let came_from = self.came_from.take();
+        let s = &mut self.shared;
+        let v = &mut self.views[self.current];
+        if v.zoomed {
+            v.zoomed = false;
+        } else if v.focus > 0 && came_from.is_none() && s.only_source.is_none() {
+            v.focus = 0;
+        } else if let Some(view) = came_from {
+            self.current = view;
+        } else if s.only_source.take().is_some() {
+            s.hold(None);
+        } else if s.filter.is_set() {
+            s.filter = Filter::default();
+        } else {
+            (s.held, s.event) = (None, None);
+        }
+    }
+
+    fn step_focus(&mut self, by: isize, ctx: &Ctx<'_>) {
+        let n = self.view().panes.len() as isize;
+        let from = self.view().focus as isize;
+        for k in 1..n {
+            let to = (from + by * k).rem_euclid(n) as usize;
+            if self.would_show(self.current, to, ctx) {
+                self.view().focus = to;
+                return;
+            }
+        }
+    }
+
+    fn focus_kind(&mut self, kind: Kind, ctx: &Ctx<'_>) {
+        let order = std::iter::once(self.current).chain((0..self.views.len()).filter(|v| *v != self.current));
+        for view in order.collect::<Vec<_>>() {
+            let found = self.views[view].panes.iter().position(|p| p.kind() == kind);
+            if let Some(pane) = found
+                && self.would_show(view, pane, ctx)
+            {
+                if view != self.current {
+                    self.came_from = Some(self.current);
+                }
+                self.current = view;
+                self.view().focus = pane;
+                return;
+            }
+        }
+    }
+
+    /// Whether a pane has a place when it has the focus.
+    fn would_show(&self, view: usize, pane: usize, ctx: &Ctx<'_>) -> bool {
+        let v = &self.views[view];
+        let places = (v.row.layout)(self.body(), &plan(v.panes[pane].kind(), ctx));
+        places.get(pane).is_some_and(|r| r.area() > 0)
+    }
+}

@@ -1,0 +1,402 @@
+//! What keys and mouse do.
+
+use crossterm::event::MouseEventKind;
+
+use crate::base::group::MembershipId;
+use crate::engine::command::Respond;
+use crate::ui::action::Action;
+use crate::ui::fixture::{Desk, World, endpoint, rtp, steady, studio};
+
+const AUDIO: MembershipId = MembershipId(0);
+const FAILED: MembershipId = MembershipId(4);
+
+fn desk() -> Desk {
+    Desk::new(studio(), 120, 36)
+}
+
+/// The line that holds the selection mark of the pane that begins with this title.
+fn marked(d: &Desk, title: &str) -> String {
+    let lines = d.lines();
+    let from =
+        lines.iter().position(|l| l.contains(title)).unwrap_or_else(|| panic!("{title}:\n{}", d.text()));
+    let line = lines[from..].iter().find(|l| l.contains('▌'));
+    line.unwrap_or_else(|| panic!("no mark under {title}:\n{}", d.text())).clone()
+}
+
+#[test]
+fn keys_become_actions_on_the_selected_group() {
+    let mut d = desk();
+    assert_eq!(d.keys("s"), [Action::SendTest(AUDIO)]);
+    assert_eq!(d.keys("L"), [Action::Leave(vec![AUDIO])]);
+    d.expect("u brings it back");
+    assert_eq!(d.keys("u"), [Action::Undo]);
+    assert_eq!(d.keys("r"), [Action::Respond(AUDIO, Respond::Probes)]);
+    assert_eq!(d.keys("x"), [Action::Reset(Some(AUDIO))]);
+    assert_eq!(d.keys("X"), [Action::Reset(None)]);
+    assert_eq!(d.keys("c"), [Action::Copy("239.1.1.1%eth0:5004".into())]);
+    assert_eq!(d.keys("jjjjt"), [Action::Retry(FAILED)]);
+    assert_eq!(d.keys("c"), [Action::Copy("bring the interface up: ip link set eth2 up".into())]);
+    assert_eq!(
+        d.keys("<ctrl-z><ctrl-l>q<ctrl-c>"),
+        [Action::Suspend, Action::Redraw, Action::Quit, Action::Quit]
+    );
+}
+
+#[test]
+fn what_does_not_work_here_says_so_and_does_nothing() {
+    let mut d = desk();
+    assert_eq!(d.keys("t"), []);
+    d.expect("nothing to do that to here");
+    assert_eq!(d.keys("b"), []);
+    let mut d = Desk::new(World::new(), 80, 24);
+    assert_eq!(d.keys("sLrxSb<enter>"), []);
+    d.keys("j");
+    assert!(!d.lines()[23].contains("leave"), "{}", d.text());
+    assert!(d.lines()[23].contains("J join"));
+}
+
+#[test]
+fn a_source_is_blocked_and_let_through_again() {
+    let mut d = desk();
+    let ip = "10.1.2.20".parse().unwrap();
+    assert_eq!(d.keys("<enter>b"), [Action::Block(AUDIO, ip)]);
+    let mut m = (*d.world.model.group(AUDIO).unwrap().membership).clone();
+    m.filter = crate::base::group::SourceFilter::Exclude(vec![ip]);
+    d.world.model.filter_changed(AUDIO, m.into(), "blocked".into(), crate::ui::fixture::at(65_000));
+    assert_eq!(d.keys("b"), [Action::Unblock(AUDIO, ip)]);
+    d.expect("⊘ 10.1.2.20:5004");
+    d.resize(200, 60);
+    d.expect("RTP audio · without 10.1.2.20");
+}
+
+#[test]
+fn the_selection_stays_with_its_group_when_the_order_changes() {
+    let mut d = desk();
+    d.keys("j");
+    assert!(marked(&d, "Groups").contains("239.255.0.17"));
+    // Turned around, that row stands elsewhere and is still the selected one.
+    d.keys("o");
+    assert!(marked(&d, "Groups").contains("239.255.0.17"), "{}", d.text());
+    d.expect("Sources of 239.255.0.17:9999");
+    // Sorted by port the first row is another.
+    d.keys("o<<<<<<<");
+    assert!(marked(&d, "Groups").contains("239.255.0.17"), "{}", d.text());
+}
+
+#[test]
+fn a_group_that_is_left_gives_the_selection_to_another() {
+    let mut d = desk();
+    d.world.model.left(AUDIO, crate::ui::fixture::at(65_000));
+    d.draw();
+    assert!(marked(&d, "Groups").contains("239.255.0.17"), "{}", d.text());
+}
+
+#[test]
+fn every_column_can_be_sorted_by_both_ways() {
+    let mut d = Desk::new(studio(), 200, 60);
+    let first = |d: &Desk| d.lines()[4].clone();
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..15 {
+        d.keys(">");
+        let a = first(&d);
+        seen.insert(d.lines()[2].clone());
+        d.keys("o");
+        let b = first(&d);
+        d.keys("o");
+        assert!(a.len() > 10 && b.len() > 10);
+    }
+    assert_eq!(seen.len(), 15, "each column says that it is sorted by");
+    // By group address, ascending.
+    let mut d = Desk::new(studio(), 120, 36);
+    d.click(6, 3);
+    d.expect("sorted by group ▾");
+    d.click(6, 3);
+    d.expect("sorted by group ▴");
+    assert!(d.lines()[4].contains("239.1.1.1"), "{}", d.text());
+}
+
+#[test]
+fn enter_goes_from_group_to_source_to_its_packets_to_their_bytes_and_esc_back() {
+    let mut d = desk();
+    d.keys("<enter>");
+    assert!(marked(&d, "Sources of").contains("10.1.2.20"));
+    d.keys("j<enter>");
+    d.expect("Packets of 10.1.2.21:5004 to 239.1.1.1:5004");
+    let packets = d.lines()[20..35].join("\n");
+    assert!(packets.contains("10.1.2.21") && !packets.contains("10.1.2.20:"), "{packets}");
+    d.keys("j<enter>");
+    d.expect("Bytes of 16:01:04.940 000");
+    d.expect("Fields");
+    d.keys("<esc>");
+    d.expect("Groups");
+    d.keys("<esc>");
+    d.expect("Packets to 239.1.1.1:5004");
+}
+
+#[test]
+fn a_selected_packet_stays_while_new_ones_arrive_and_f_follows_again() {
+    let mut d = desk();
+    d.keys("3jjj");
+    let chosen = marked(&d, "Packets to");
+    let line = d.lines().iter().position(|l| *l == chosen);
+    d.world.feed(steady(AUDIO, "10.1.2.20:5004", 65_000, 66_000, 20, |n| rtp(n + 2500, 0x5a01, 300)), 66_000);
+    d.draw();
+    assert_eq!(d.lines().iter().position(|l| *l == chosen), line, "{}", d.text());
+    d.expect("standing still");
+    d.keys("f");
+    d.expect("following");
+    assert!(d.lines()[4].contains("16:01:05.980 000"), "{}", d.text());
+}
+
+#[test]
+fn a_packet_that_the_ring_forgot_can_still_be_read() {
+    let mut d = desk();
+    d.keys("3jj");
+    let bytes: Vec<String> = d.lines().iter().filter(|l| l.contains("│ 0000  ")).cloned().collect();
+    let flood = steady(AUDIO, "10.1.2.99:1", 65_000, 75_000, 1, |_| vec![9; 1400]);
+    d.world.feed(flood, 75_000);
+    d.draw();
+    d.expect("is forgotten, a copy is shown");
+    assert!(!bytes.is_empty());
+    for line in bytes {
+        d.expect(line.split("│ 0000").nth(1).unwrap());
+    }
+}
+
+#[test]
+fn list_fields_and_bytes_scroll_on_their_own() {
+    let mut d = desk();
+    d.keys("3jj<tab><tab>jjj");
+    d.expect("4–17 of 21 rows");
+    d.expect("1–14 of 21 ");
+    // A field that lies elsewhere brings its bytes into view, once.
+    d.keys("<tab><tab>j");
+    d.expect("1–14 of 21 rows");
+    d.keys("<tab>jj<tab><tab><tab>");
+    d.expect("3–16 of 21 rows");
+}
+
+#[test]
+fn the_filter_narrows_as_it_is_typed_and_esc_forgets_it() {
+    let mut d = desk();
+    d.keys("/mdn");
+    d.expect("1 of 6 match “mdn”");
+    d.keys("<esc>");
+    d.expect_not("match");
+    d.keys("/eth0 RTP<enter>");
+    d.expect("1 of 6 match");
+    assert!(marked(&d, "Groups").contains("239.1.1.1"));
+    d.keys("<esc>");
+    d.expect_not("match");
+}
+
+#[test]
+fn the_filter_narrows_sources_packets_and_events() {
+    let mut d = desk();
+    d.keys("/cam-b<enter>");
+    assert!(d.text().contains("10.1.2.21:5004") && !d.text().contains("10.1.2.20:5004"), "{}", d.text());
+    d.keys("<esc>/stage<enter>");
+    d.expect("nothing here matches");
+    let mut d = desk();
+    d.keys("j3/hello 12<space>stage<enter>");
+    let rows = d.lines().iter().filter(|l| l.contains(" hello ") && l.contains("10.1.2.30")).count();
+    assert!(rows >= 10 && d.lines().iter().all(|l| !l.contains("hello 99")), "{}", d.text());
+    let mut d = desk();
+    d.keys("6/marking<enter>");
+    let body = d.lines()[3..34].join("\n");
+    assert!(body.contains("DSCP changed") && !body.contains("joined"), "{body}");
+}
+
+#[test]
+fn a_filter_compares_and_what_it_looked_for_in_payloads_is_lit_up() {
+    let mut d = desk();
+    d.keys("/lost > 0 or ttl 255<enter>");
+    d.expect("2 of 6 match");
+    d.keys("<esc>/lost > 0<enter>");
+    d.expect("1 of 6 match");
+    assert!(d.text().contains("10.1.2.21:5004") && !d.text().contains("10.1.2.20:5004"), "{}", d.text());
+    let mut d = desk();
+    d.keys("3/source cam-b not dscp EF<enter>");
+    let rows: Vec<String> = d.lines()[4..17].to_vec();
+    assert!(rows.iter().all(|l| l.contains("10.1.2.21")), "{rows:#?}");
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_says_where_and_the_last_one_stays() {
+    let mut d = desk();
+    d.keys("/lost > 0");
+    d.expect("1 of 6 match");
+    d.keys(" and sise > 5");
+    // As long as it could be read, it was a word that nothing has.
+    d.expect("0 of 6 match “lost > 0 and sise”");
+    let lines = d.lines();
+    assert_eq!(lines[34], " /lost > 0 and sise > 5", "{}", d.text());
+    assert!(lines[35].starts_with("               ^^^^ this is no property"), "{}", lines[35]);
+    assert!(lines[35].contains("size"), "{}", lines[35]);
+    d.keys("<enter>");
+    d.expect("^^^^");
+    d.keys("<esc>");
+    d.expect_not("match");
+    d.expect_not("^^^^");
+}
+
+#[test]
+fn letters_are_text_while_the_filter_is_typed() {
+    let mut d = desk();
+    assert_eq!(d.keys("/qLs"), []);
+    d.expect("match “qLs”");
+}
+
+#[test]
+fn dialogs_take_the_keys_until_they_close() {
+    let mut d = desk();
+    assert_eq!(d.keys("J"), []);
+    d.expect("<the join dialog>");
+    assert_eq!(d.keys("qL"), []);
+    d.keys("<esc>");
+    d.expect_not("<the join dialog>");
+    d.keys("+");
+    d.expect("<the join dialog>");
+    assert_eq!(d.keys("<ctrl-c>"), [Action::Quit]);
+    d.keys("<esc>S");
+    d.expect("<the send dialog for 0>");
+}
+
+#[test]
+fn the_palette_runs_any_action_by_its_name() {
+    let mut d = desk();
+    d.keys(":view-ev<enter>");
+    d.expect("╭ Events");
+    assert_eq!(d.keys(":quit<enter>"), [Action::Quit]);
+    d.keys(":nonsense");
+    d.expect("no action of that name");
+}
+
+#[test]
+fn help_has_what_works_here_first() {
+    let mut d = Desk::new(studio(), 200, 60);
+    d.keys("?");
+    let text = d.text();
+    let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}:\n{text}"));
+    assert!(place("leave the selected group") < place("Not here"));
+    d.keys("<esc>");
+    d.expect_not("What works here");
+    for b in crate::ui::keys::table() {
+        assert!(text.contains(b.help), "help lacks {}", b.name);
+    }
+}
+
+#[test]
+fn columns_can_be_taken_away_and_come_back() {
+    let mut d = desk();
+    let head = |d: &Desk| d.lines()[3].clone();
+    assert!(head(&d).contains("PORT"));
+    d.keys("wj<space><esc>");
+    assert!(!head(&d).contains("PORT") && head(&d).contains("GROUP"), "{}", d.text());
+    d.keys("wj<space><esc>");
+    assert!(head(&d).contains("PORT"));
+    // What a row is cannot be taken away.
+    d.keys("w<space><esc>");
+    assert!(head(&d).contains("GROUP"));
+}
+
+#[test]
+fn zoom_gives_a_pane_the_whole_screen() {
+    let mut d = desk();
+    d.keys("<tab><tab>z");
+    d.expect_not("╭ Groups");
+    assert!(d.lines()[2].starts_with("╭ Packets"), "{}", d.text());
+    d.keys("<esc>");
+    d.expect("╭ Groups");
+}
+
+#[test]
+fn the_mouse_selects_scrolls_and_changes_views() {
+    let mut d = desk();
+    let row = |d: &Desk, what: &str| d.lines().iter().position(|l| l.contains(what)).unwrap() as u16;
+    let y = row(&d, "239.255.0.17");
+    d.click(20, y);
+    assert!(marked(&d, "Groups").contains("239.255.0.17"));
+    d.mouse(MouseEventKind::ScrollDown, 20, 30);
+    d.expect("standing still");
+    let events = d.lines()[1].find("6 Events").unwrap() as u16;
+    d.click(events + 2, 1);
+    d.expect("╭ Events");
+}
+
+#[test]
+fn names_are_asked_for_once_and_not_too_many_at_a_time() {
+    let mut d = desk();
+    d.asks();
+    d.keys("j");
+    // This host's own name need not be asked for.
+    assert_eq!(d.asks(), [Action::Resolve("10.1.2.30".parse().unwrap())]);
+    d.draw();
+    assert_eq!(d.asks(), []);
+    let mut w = World::new();
+    let id = w.join("239.1.1.1:5004", "eth0", None);
+    let crowd = (0..40u64).flat_map(|i| steady(id, &format!("10.0.0.{i}:9"), 10 + i, 11 + i, 1, |_| vec![1]));
+    w.feed(crowd.collect(), 1_000);
+    let mut d = Desk::new(w, 120, 60);
+    d.keys("<tab>z");
+    d.draw();
+    let first = d.asks().len();
+    assert!((1..=16).contains(&first), "{first}");
+    d.world.to(2_000);
+    d.draw();
+    assert!(!d.asks().is_empty(), "the others come in the next second");
+}
+
+#[test]
+fn names_show_as_soon_as_they_are_known() {
+    let mut d = desk();
+    d.keys("j");
+    d.expect_not("stage-box.local");
+    d.names.insert(endpoint("10.1.2.30:1").ip, Some("stage-box.local".into()));
+    d.draw();
+    d.expect("stage-box.local");
+}
+
+#[test]
+fn a_terminal_that_shrinks_and_grows_keeps_its_place() {
+    let mut d = desk();
+    d.keys("j<tab><tab>j");
+    d.resize(79, 20);
+    d.expect("this terminal has 79 and 20");
+    d.resize(80, 24);
+    d.resize(200, 60);
+    assert!(marked(&d, "Groups").contains("239.255.0.17"), "{}", d.text());
+    d.expect("standing still");
+}
+
+#[test]
+fn a_hundred_thousand_sources_stay_usable() {
+    let mut w = World::new();
+    let id = w.join("239.1.1.1:5004", "eth0", None);
+    let crowd = (0..100_000u64).flat_map(|i| {
+        let from = format!("10.{}.{}.{}:9", i >> 16 & 255, i >> 8 & 255, i & 255);
+        steady(id, &from, 10 + i / 200, 11 + i / 200, 1, |_| vec![1; (1 + i % 7) as usize])
+    });
+    w.feed(crowd.collect(), 1_000);
+    let mut d = Desk::new(w, 120, 36);
+    d.keys("<tab>");
+    d.keys("<end>");
+    assert!(marked(&d, "Sources of").contains("10."), "{}", d.text());
+    d.keys("<home><down><down>");
+    assert!(marked(&d, "Sources of").contains(":9"));
+}
+
+#[test]
+fn a_message_gives_the_footer_back_by_itself_or_at_the_next_key() {
+    let mut d = desk();
+    d.keys("s");
+    assert!(d.lines()[35].contains("sending a test message to 239.1.1.1:5004 by eth0"));
+    d.world.to(70_000);
+    d.draw();
+    d.expect("sending a test message");
+    d.world.to(74_000);
+    d.draw();
+    assert!(d.lines()[35].contains("J join"), "{}", d.text());
+    d.keys("sj");
+    assert!(d.lines()[35].contains("J join"), "{}", d.text());
+}

@@ -1,0 +1,4 @@
+//! The dashboard as a person meets it: whole screens, and what keys and mouse do.
+
+mod keys;
+mod screens;

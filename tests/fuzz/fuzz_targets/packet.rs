@@ -1,0 +1,20 @@
+//! IP, UDP, IGMP, MLD and the routers' protocols on any bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mcscope::wire::{igmp, ip, mld, routing};
+
+fuzz_target!(|b: &[u8]| {
+    let _ = igmp::parse(b).map(|m| m.message.to_string());
+    let _ = mld::parse(b).map(|m| m.to_string());
+    if let Ok(ip) = ip::Ip::parse(b) {
+        assert!(ip.payload.end <= b.len() && ip.payload.len() <= ip.payload_len);
+        let _ = igmp::parse(ip.payload(b));
+        let _ = mld::parse(ip.payload(b));
+        routing::preview(&ip, b, &mut String::new());
+    }
+    if let Ok(Some(d)) = ip::datagram(b) {
+        assert!(d.payload.end <= b.len() && d.payload.len() <= d.payload_len);
+        let _ = ip::udp_checksum_holds(b, &d);
+    }
+});

@@ -1,0 +1,258 @@
+//! Compares what the model says with what a scenario expects.
+
+use mcscope::base::time::Mono;
+use mcscope::model::Model;
+use mcscope::model::group::Group;
+use mcscope::model::rate::Rate;
+use mcscope::model::sequence::SeqCounts;
+use mcscope::model::source::{Counters, Gaps, Source};
+
+use crate::language::{Scenario, Scope, Truth};
+
+/// A figure as it is compared; absent is not zero.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Absent,
+    Number(f64),
+    Text(String),
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Absent => f.write_str("-"),
+            Value::Number(n) => write!(f, "{n}"),
+            Value::Text(t) => f.write_str(t),
+        }
+    }
+}
+
+fn number(n: Option<impl Into<f64>>) -> Value {
+    n.map_or(Value::Absent, |n| Value::Number(n.into()))
+}
+
+fn count(n: Option<u64>) -> Value {
+    number(n.map(|n| n as f64))
+}
+
+fn text(t: Option<&str>) -> Value {
+    t.map_or(Value::Absent, |t| Value::Text(t.to_owned()))
+}
+
+/// Looks up a figure by its name.
+type Figure<'a> = Box<dyn Fn(&str) -> Option<Value> + 'a>;
+
+/// Adds to `problems` what does not hold.
+pub fn check(
+    model: &Model,
+    scenario: &Scenario,
+    line: usize,
+    scope: &Scope,
+    wants: &[(String, String)],
+    problems: &mut Vec<String>,
+) {
+    let row = |i: usize| scenario.rows[i].to;
+    let group = |i: usize| model.groups().nth(i).expect("a row for each group");
+    let now = model.now().mono;
+    let name;
+    let figure: Figure<'_> = match scope {
+        Scope::Source(i, from) => {
+            name = format!("source {from}");
+            let Some(s) = group(*i).sources.get(*from) else {
+                problems.push(format!(":{line}: {name}: there is no such source"));
+                return;
+            };
+            Box::new(move |k| of_source(s, now, k))
+        }
+        Scope::Group(i) => {
+            name = format!("group {}", row(*i));
+            Box::new(move |k| of_group(group(*i), now, k))
+        }
+        Scope::Total => {
+            name = "total".to_owned();
+            Box::new(|k| of_total(model, k))
+        }
+        Scope::Events => {
+            name = "events".to_owned();
+            Box::new(|k| {
+                let kind = k.split('/').next().unwrap_or(k);
+                let said = k.split_once('/').map_or("", |(_, said)| said);
+                let n = model.events().iter().filter(|e| e.kind.word() == kind && e.text.contains(said));
+                Some(Value::Number(n.count() as f64))
+            })
+        }
+        Scope::Exact => return exact(model, scenario, line, problems),
+    };
+    for (key, want) in wants {
+        match figure(key) {
+            None => problems.push(format!(":{line}: {name}: there is no figure {key}")),
+            Some(is) if !holds(&is, want) => {
+                problems.push(format!(":{line}: {name}: {key} is {is}, expected {want}"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// `5`, `48~2` (from 46 to 50), `>5`, `<5`, `-` for absent, or a word.
+fn holds(is: &Value, want: &str) -> bool {
+    let is = match is {
+        Value::Absent => return want == "-",
+        Value::Text(t) => return t == want,
+        Value::Number(n) => *n,
+    };
+    let parse = |t: &str| t.parse::<f64>().ok();
+    if let Some(w) = want.strip_prefix('>') {
+        return parse(w).is_some_and(|w| is > w);
+    }
+    if let Some(w) = want.strip_prefix('<') {
+        return parse(w).is_some_and(|w| is < w);
+    }
+    if let Some((w, by)) = want.split_once('~') {
+        return parse(w).zip(parse(by)).is_some_and(|(w, by)| (is - w).abs() <= by);
+    }
+    parse(want) == Some(is)
+}
+
+/// Every sender against what was really sent and dropped on its way.
+fn exact(model: &Model, scenario: &Scenario, line: usize, problems: &mut Vec<String>) {
+    for ((row, from), truth) in &scenario.truth {
+        let source = model.groups().nth(*row).and_then(|g| g.sources.get(*from));
+        let Some(s) = source else {
+            problems.push(format!(":{line}: exact: {from} is unknown"));
+            continue;
+        };
+        let n = s.continuity().unwrap_or_default();
+        let is = Truth {
+            packets: s.counters.packets,
+            lost: n.lost,
+            duplicates: n.duplicates,
+            reordered: n.reordered,
+        };
+        if is != *truth {
+            problems.push(format!(":{line}: exact: {from}: {is:?}, really {truth:?}"));
+        }
+    }
+}
+
+fn of_counters(c: &Counters, key: &str) -> Option<Value> {
+    let any = c.packets > 0;
+    Some(match key {
+        "packets" => count(Some(c.packets)),
+        "payload_bytes" => count(Some(c.payload_bytes)),
+        "ip_bytes" => count(Some(c.ip_bytes)),
+        "truncated" => count(Some(c.truncated)),
+        "size_min" => number(any.then_some(c.size_min)),
+        "size_max" => number(any.then_some(c.size_max)),
+        "size_mean" => number(c.size_mean()),
+        _ => return None,
+    })
+}
+
+fn of_continuity(n: Option<SeqCounts>, key: &str) -> Option<Value> {
+    let of = |f: fn(&SeqCounts) -> u64| count(n.as_ref().map(f));
+    Some(match key {
+        "lost" => of(|n| n.lost),
+        "lost_here" => of(|n| n.lost_here),
+        "lost_unclear" => of(|n| n.lost_unclear),
+        "lost_at_start" => of(|n| n.lost_at_start),
+        "duplicates" => of(|n| n.duplicates),
+        "reordered" => of(|n| n.reordered),
+        "gaps" => of(|n| n.gaps),
+        "longest_gap" => of(|n| n.longest_gap),
+        "restarts" => of(|n| n.restarts.into()),
+        "strays" => of(|n| n.strays.into()),
+        _ => return None,
+    })
+}
+
+fn of_gaps(g: &Gaps, key: &str) -> Option<Value> {
+    let ms = |ns: u64| (g.count > 0).then_some(ns as f64 / 1e6);
+    Some(match key {
+        "gap_min_ms" => number(ms(g.min_ns)),
+        "gap_mean_ms" => number(ms(g.mean_ns().unwrap_or(0))),
+        "gap_max_ms" => number(ms(g.max_ns)),
+        _ => return None,
+    })
+}
+
+fn of_rate(r: Option<Rate>, key: &str) -> Option<Value> {
+    Some(match key {
+        "packets_pps" => number(r.map(|r| r.packets_pps)),
+        "payload_bps" => number(r.map(|r| r.payload_bps)),
+        "ip_bps" => number(r.map(|r| r.ip_bps)),
+        _ => return None,
+    })
+}
+
+/// `5,.,3`: the last seconds, oldest first; `.` where nobody was watching yet. `strip3` asks for three.
+fn of_strip(strip: Option<&mcscope::model::rate::Strip>, now: Mono, key: &str) -> Option<Value> {
+    let seconds = key.strip_prefix("strip")?.parse().ok()?;
+    let Some(strip) = strip else { return Some(Value::Absent) };
+    let cells: Vec<String> =
+        strip.packets(now, seconds).map(|c| c.map_or(".".to_owned(), |n| n.to_string())).collect();
+    Some(Value::Text(cells.join(",")))
+}
+
+fn of_source(s: &Source, now: Mono, key: &str) -> Option<Value> {
+    let percentile = |q| s.detail.as_ref().and_then(|d| d.gaps.quantile(q)).map(|ns| ns as f64 / 1e6);
+    let own = match key {
+        "state" => text(Some(s.state.word())),
+        "protocol" => text(s.protocol().map(|p| p.id)),
+        "ttl" => number(s.ttl.last),
+        "ttl_min" => number(s.ttl.last.map(|_| s.ttl.min)),
+        "ttl_max" => number(s.ttl.last.map(|_| s.ttl.max)),
+        "ttl_changes" => number(Some(s.ttl.changes)),
+        "dscp" => number(s.tos.last.map(|t| t >> 2)),
+        "dscp_changes" => number(Some(s.tos.changes)),
+        "gap_p50_ms" => number(percentile(0.5)),
+        "gap_p99_ms" => number(percentile(0.99)),
+        "rfc3550_lost" => number(s.rfc3550_lost().map(|n| n as f64)),
+        "detailed" => text(Some(if s.detail.is_some() { "yes" } else { "no" })),
+        _ => {
+            return of_counters(&s.counters, key)
+                .or_else(|| of_continuity(s.continuity(), key))
+                .or_else(|| of_gaps(&s.gaps, key))
+                .or_else(|| of_rate(s.rate.rate(now, s.first.mono), key))
+                .or_else(|| of_strip(s.detail.as_ref().map(|d| &d.strip), now, key));
+        }
+    };
+    Some(own)
+}
+
+fn of_group(g: &Group, now: Mono, key: &str) -> Option<Value> {
+    let own = match key {
+        "state" => text(Some(g.state.word())),
+        "sources" => count(Some(g.sources.len() as u64)),
+        "socket_drops" => count(g.drops.socket_drops),
+        "not_analysed" => count(Some(g.drops.not_analysed)),
+        "not_analysed_bytes" => count(Some(g.drops.not_analysed_bytes)),
+        _ => {
+            return of_counters(&g.counters, key)
+                .or_else(|| of_continuity(g.continuity(), key))
+                .or_else(|| of_gaps(&g.gaps, key))
+                .or_else(|| of_rate(g.rate(now), key))
+                .or_else(|| of_strip(g.strip.as_ref(), now, key));
+        }
+    };
+    Some(own)
+}
+
+fn of_total(model: &Model, key: &str) -> Option<Value> {
+    let t = model.totals();
+    let own = match key {
+        "groups" => count(Some(t.groups as u64)),
+        "sources" => count(Some(t.sources as u64)),
+        "lost" => count(t.lost),
+        "lost_here" => count(t.lost_here),
+        "lost_unclear" => count(t.lost_unclear),
+        "duplicates" => count(t.duplicates),
+        "reordered" => count(t.reordered),
+        "socket_drops" => count(t.socket_drops),
+        "nic_drops" => count(t.nic_drops),
+        "not_analysed" => count(Some(t.not_analysed)),
+        "not_analysed_bytes" => count(Some(t.not_analysed_bytes)),
+        _ => return of_counters(&t.counters, key).or_else(|| of_rate(t.rate, key)),
+    };
+    Some(own)
+}
