@@ -159,21 +159,24 @@ impl Sink {
         table.deliver(d.destination, d.source.ip, time, |place| {
             let Some(Some(row)) = rows.get_mut(place) else { return };
             let len = payload.len() as u32;
-            if batch.is_none() {
-                *batch = if *hurry { shared.pool.take() } else { shared.pool.take_within(PATIENCE) };
-            }
-            let Some(out) = batch else {
-                // Once waited for in vain is enough: the others are behind too.
-                *hurry = true;
-                row.count(len);
-                *moved = true;
-                return;
-            };
             let mut entry = Datagram::new(row.id, time, d.source, len);
             (entry.ifindex, entry.ttl, entry.tos) = (row.ifindex, Some(d.ttl), Some(d.tos));
-            out.push_copy(entry, payload);
-            if out.is_full() {
-                hand_on(batch, rows, moved, shared, *responders);
+            if batch.as_mut().is_some_and(|b| b.pack(entry, payload)) {
+                return;
+            }
+            hand_on(batch, rows, moved, shared, *responders);
+            *batch = if *hurry { shared.pool.take() } else { shared.pool.take_within(PATIENCE) };
+            match batch {
+                // An empty batch has room for any.
+                Some(b) => _ = b.pack(entry, payload),
+                None => {
+                    // Once waited for in vain is enough: the others are behind too.
+                    *hurry = true;
+                    if let Some(Some(row)) = rows.get_mut(place) {
+                        row.count(len);
+                    }
+                    *moved = true;
+                }
             }
         });
     }
