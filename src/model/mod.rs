@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::batch::{Batch, Capture};
+use crate::base::batch::{Batch, Capture, SLOTS};
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::time::{Mono, Now, SECOND_NS};
@@ -30,7 +30,7 @@ use event::{Event, EventKind, EventLog};
 use group::{Buffer, Group, JoinState, Origin};
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use rate::Rate;
-use source::{Counters, Stamp, State};
+use source::{Counters, NO_HINT, Stamp, State};
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
 const OWN_MAX: usize = 4096;
@@ -301,7 +301,7 @@ impl Model {
         }
         self.own.insert(endpoint);
         for g in self.groups.iter_mut().flatten() {
-            for s in g.sources.iter_mut().filter(|s| s.endpoint == endpoint) {
+            if let Some(s) = g.sources.get_mut(endpoint) {
                 s.ours = true;
             }
         }
@@ -414,10 +414,12 @@ impl Model {
             let id = run[0].membership.0 as usize;
             // A row that was left while its last batch was under way has no place any more.
             let Some(group) = groups.get_mut(id).and_then(Option::as_deref_mut) else { continue };
-            group.sources.warm(run.iter().map(|d| d.source));
-            for d in run {
+            let mut hints = [NO_HINT; SLOTS];
+            group.sources.hints(run.iter().map(|d| d.source), &mut hints);
+            for (i, d) in run.iter().enumerate() {
                 let at = Stamp { mono: group.arrival(d, received), wall: d.time };
-                let found = group.record(d, batch.payload(d), at, || own.contains(&d.source), ring);
+                let hint = hints.get(i).copied().unwrap_or(NO_HINT);
+                let found = group.record(d, batch.payload(d), at, hint, || own.contains(&d.source), ring);
                 if let Some((_, new, noticed)) = found
                     && (new || noticed.ttl_was.is_some() || noticed.tos_was.is_some())
                 {
