@@ -268,7 +268,7 @@ mod tests {
                 while batch.pack(datagram(payload(count).len() as u32), &payload(count)) {
                     count += 1;
                 }
-                assert!(count >= SLOTS && count <= PACKED, "{count} of {sizes:?}");
+                assert!((SLOTS..=PACKED).contains(&count), "{count} of {sizes:?}");
                 for (i, d) in batch.datagrams().iter().enumerate() {
                     assert!(batch.payload(d) == payload(i), "{i} of {sizes:?}");
                 }

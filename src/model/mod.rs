@@ -385,7 +385,12 @@ impl Model {
     /// The cumulative drops of an interface's packet ring.
     pub fn ring_drops(&mut self, iface: &Arc<str>, cumulative: u64, now: Now) {
         let ring = self.rings.entry(iface.clone()).or_default();
-        ring.cumulative = cumulative;
+        let moved = cumulative.saturating_sub(std::mem::replace(&mut ring.cumulative, cumulative));
+        let since = Mono(now.mono.0.saturating_sub(SECOND_NS));
+        for g in self.groups.iter_mut().flatten().filter(|g| g.membership.iface == *iface) {
+            // The counter is of all groups joined on the interface: whose they were is not known.
+            g.here.moved(since, now.mono, moved, false);
+        }
         let drops = ring.drops();
         if drops > ring.tell_at {
             // Told again when it has doubled: an overload that lasts is one story, not a thousand.
@@ -546,5 +551,41 @@ impl Model {
             t.not_analysed_bytes += g.drops.not_analysed_bytes;
         }
         t
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::group::SourceFilter;
+    use crate::base::time::Wall;
+
+    #[test]
+    fn a_rings_drops_are_shown_on_the_interface_and_the_whole_and_never_on_a_group() {
+        let now = Now { mono: Mono(SECOND_NS), wall: Wall(0) };
+        let mut model = Model::new(Settings::default(), now);
+        let group = "239.1.1.1".parse().unwrap();
+        for (id, name) in ["eth0", "eth1"].into_iter().enumerate() {
+            let m = Membership { group, port: 5004, iface: name.into(), filter: SourceFilter::Any };
+            model.add(MembershipId(id as u32), m.into(), Origin::User, None);
+        }
+        assert_eq!(model.totals().socket_drops, None, "nothing is known");
+        let drops = |m: &Model| {
+            ["eth0", "eth1"]
+                .map(|n| m.totals_of_iface(n).socket_drops)
+                .into_iter()
+                .chain([m.totals().socket_drops])
+                .collect::<Vec<_>>()
+        };
+        model.ring_drops(&"eth0".into(), 5, now);
+        model.ring_drops(&"eth1".into(), 0, now);
+        assert_eq!(drops(&model), [Some(5), Some(0), Some(5)]);
+        assert!(model.groups().all(|g| g.drops.socket_drops.is_none()));
+        model.ring_drops(&"eth0".into(), 6, now);
+        let told = |m: &Model| m.events().since(0).filter(|e| e.kind == EventKind::Dropped).count();
+        assert_eq!(told(&model), 1, "told again when it has doubled");
+        model.reset(None);
+        model.ring_drops(&"eth0".into(), 8, now);
+        assert_eq!(drops(&model), [Some(2), Some(0), Some(2)]);
     }
 }
