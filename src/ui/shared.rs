@@ -86,7 +86,10 @@ impl Shared {
     /// Selects a packet, or follows the newest.
     pub fn hold(&mut self, held: Option<Held>) {
         if held.as_ref().map(|h| h.packet.number) != self.held.as_ref().map(|h| h.packet.number) {
-            self.field = 0..0;
+            // While packets are gone through, the field stays lit up.
+            if held.is_none() {
+                self.field = 0..0;
+            }
         }
         self.held = held;
     }

@@ -33,11 +33,16 @@ struct Chart {
     absent: Option<&'static str>,
 }
 
+/// Which of `n` seconds stands in a column of `width`.
+fn second(column: u16, width: u16, n: usize) -> usize {
+    usize::from(column) * n / usize::from(width.max(1))
+}
+
 fn nanoseconds(v: f64) -> String {
     units::duration_short(v as u64)
 }
 
-fn draw_one(buf: &mut Buffer, area: Rect, chart: &Chart, cells: u16, ctx: &Ctx<'_>) {
+fn draw_one(buf: &mut Buffer, area: Rect, chart: &Chart, ctx: &Ctx<'_>) {
     let theme = ctx.theme;
     let highest = chart.values.iter().flatten().copied().fold(0.0, f64::max);
     let top = scale(highest);
@@ -48,12 +53,17 @@ fn draw_one(buf: &mut Buffer, area: Rect, chart: &Chart, cells: u16, ctx: &Ctx<'
     }
     // The scale is written at the height it stands for.
     let edge = x - 1;
-    put_right(buf, edge, area.y, 9, &units::or_dash(top, chart.unit), theme.dim);
+    let highest_written = match top {
+        None if chart.values.iter().any(Option::is_some) => "0".to_owned(),
+        _ => units::or_dash(top, chart.unit),
+    };
+    put_right(buf, edge, area.y, 9, &highest_written, theme.dim);
     if area.height > 1 && top.is_some() {
         put_right(buf, edge, area.bottom() - 1, 9, "0", theme.dim);
     }
-    let width = area.right().saturating_sub(x);
-    let values = chart.values.iter().flat_map(|v| std::iter::repeat_n(*v, cells as usize));
+    let width = area.right().saturating_sub(x + 1);
+    let values =
+        (0..width).map(|c| chart.values.get(second(c, width, chart.values.len())).copied().flatten());
     bars(buf, Rect { x, width, ..area }, values, top.unwrap_or(1.0), chart.style);
 }
 
@@ -74,9 +84,8 @@ impl Pane for Charts {
             return empty(buf, inner, &[text.to_owned()], ctx.theme.dim);
         };
         let now = ctx.model.now().mono;
-        let room = inner.width.saturating_sub(NAMES + 1);
-        let cells = (room / STRIP_SECONDS as u16).max(1);
-        let seconds = (room / cells).min(STRIP_SECONDS as u16) as usize;
+        let width = inner.width.saturating_sub(NAMES + 1);
+        let seconds = usize::from(width).min(STRIP_SECONDS);
         let backs = || (0..seconds).rev();
         let history = || backs().map(|b| d.history.second(now, b));
         let known = s.continuity().is_some();
@@ -110,15 +119,15 @@ impl Pane for Charts {
         let heights = [rows - lost - gap, gap, lost];
         for (chart, height) in list.iter().zip(heights) {
             if height > 0 {
-                draw_one(buf, Rect { y, height, ..inner }, chart, cells, ctx);
+                draw_one(buf, Rect { y, height, ..inner }, chart, ctx);
             }
             y += height;
         }
         let x = inner.x + NAMES;
-        let width = cells * seconds as u16;
-        for back in [60u16, 45, 30, 15].iter().filter(|b| usize::from(**b) <= seconds) {
+        for back in [60u8, 45, 30, 15].iter().filter(|b| usize::from(**b) <= seconds) {
             let text = format!("-{back} s");
-            put(buf, x + width - back * cells, y, text.len(), &text, ctx.theme.dim);
+            let behind = (usize::from(*back) * usize::from(width)).div_ceil(seconds.max(1)) as u16;
+            put(buf, x + width - behind, y, text.len(), &text, ctx.theme.dim);
         }
         put_right(buf, x + width, y, 3, "now", ctx.theme.dim);
     }

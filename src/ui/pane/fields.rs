@@ -94,6 +94,10 @@ impl Pane for Fields {
         };
         self.height = area.height.saturating_sub(2) as usize;
         at.field_place = at.field_place.min(list.len() - 1);
+        if !at.field.is_empty() {
+            // Another packet may have it elsewhere.
+            at.field = list[at.field_place].range.clone();
+        }
         self.top = self.top.min(at.field_place).max((at.field_place + 1).saturating_sub(self.height));
         self.top = self.top.min(list.len().saturating_sub(self.height));
         if list.len() > self.height {

@@ -78,15 +78,14 @@ impl Pane for Hex {
             title: format!("Bytes of {}", clock_us(p.datagram.time, ctx.utc_offset_s)),
             right: format!("{} B{cut}", p.datagram.len),
             bottom_right: scrolled,
-            ..Words::default()
         };
         let inner = frame(area, buf, ctx.theme, focused, &words);
         let padded = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
         if bytes.is_empty() {
             return empty(buf, inner, &["an empty datagram".to_owned()], ctx.theme.dim);
         }
-        let (field, found) = ([at.field.clone()], at.filter.expr().found_in(bytes));
-        let marks = hex::Marks { field: &field, found: &found, before };
+        let found = at.filter.expr().found_in(bytes);
+        let marks = hex::Marks { field: std::slice::from_ref(&at.field), found: &found, before };
         hex::draw(buf, padded, bytes, self.top, marks, ctx.theme);
     }
 

@@ -11,7 +11,7 @@ use crate::ui::pane::stream::selected;
 use crate::ui::pane::{Kind, Pane, Reply};
 use crate::ui::shared::Shared;
 use crate::ui::widget::chart::bars;
-use crate::ui::widget::frame::{Words, empty, frame, put, put_right};
+use crate::ui::widget::frame::{Words, empty, frame, put};
 
 /// The pane.
 #[derive(Default)]
@@ -99,15 +99,6 @@ impl Pane for Histogram {
             if x >= free && x + text.chars().count() as u16 <= chart.right() {
                 put(buf, x, y, text.len(), &text, theme.dim);
                 free = x + text.chars().count() as u16 + 1;
-            }
-        }
-        // Where half and nearly all of them lie.
-        if chart.height >= 3 {
-            let q = |p: f64| units::or_dash(gaps.quantile(p), units::duration_short);
-            let text = format!("p50 {}  p99 {}", q(0.5), q(0.99));
-            let tall = counts[n - (text.len() + 1).min(n)..].iter().any(|&v| level(v) > top / 2.0);
-            if !tall {
-                put_right(buf, chart.right(), chart.y, n, &text, theme.dim);
             }
         }
     }

@@ -93,7 +93,7 @@ mod tests {
             Rect::new(0, 0, 74, 2),
             &bytes,
             0,
-            Marks { field: &[2..4], ..Marks::default() },
+            Marks { field: std::slice::from_ref(&(2..4)), ..Marks::default() },
             &Theme::mono(),
         );
         let row = |y| (0..74).map(|x| buf[(x, y)].symbol()).collect::<String>();
