@@ -355,6 +355,9 @@ fn enter_looks_into_a_group_and_a_packet_and_escape_goes_back() {
     wait_row(&mut term, &["sent TTL", "5"]);
     wait_row(&mut term, &["run id", "0000000000abcdef"]);
     wait_row(&mut term, &["sequence"]);
+    // And back the same way: to the stream, to the group.
+    term.type_keys("<esc>");
+    term.wait_text("Gaps between packets");
     term.type_keys("<esc>");
     term.wait_text("Sources of 239.1.1.1");
     wait_row(&mut term, &["239.1.1.1", "net0", " 2 "]);

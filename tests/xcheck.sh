@@ -49,11 +49,12 @@ export RUSTC="$cache/root/usr/bin/rustc" RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$ou
 version=$("$RUSTC" --version) || cannot "the compiler does not run: one of its libraries is missing (see the message above)"
 echo "xcheck: $version"
 
+# Not the tests: their crates build C, which needs the other system's tools.
 failed=0
 for target in "${targets[@]}"; do
   start=$SECONDS
-  if nice cargo check --quiet --locked --jobs "$jobs" -Zbuild-std=std,panic_abort,test \
-    --lib --bins --tests --target "$target"; then
+  if nice cargo check --quiet --locked --jobs "$jobs" -Zbuild-std=std,panic_abort \
+    --lib --bins --target "$target"; then
     echo "xcheck: $target: passes ($((SECONDS - start)) s)"
   else
     echo "xcheck: $target: FAILS ($((SECONDS - start)) s)"
