@@ -23,8 +23,8 @@ use crate::base::units;
 use crate::config::{Config, Places};
 use crate::engine::Options;
 use crate::export::table;
-use crate::model::{Settings, filter};
 use crate::model::group::Origin;
+use crate::model::{Settings, filter};
 use crate::net::socket::{Receiver, SocketOptions};
 use crate::net::{iface, limits, ring};
 

@@ -382,9 +382,7 @@ impl Look<'_> {
             Test::Word(w) => self.words().contains(w.as_str()),
             Test::Text(text) => s.payload().is_some_and(|p| find_text(p, text).is_some()),
             Test::Hex(bytes) => s.payload().is_some_and(|p| find(p, bytes).is_some()),
-            Test::Place(who, is, place) => {
-                s.endpoint(*who).is_some_and(|e| self.lies(*who, e, place) == *is)
-            }
+            Test::Place(who, is, place) => s.endpoint(*who).is_some_and(|e| self.lies(*who, e, place) == *is),
             Test::Name(Name::Protocol, is, name) => s.protocol().is_some_and(|p| {
                 let fits = match p {
                     Some(p) => wire_names(p, name),
@@ -401,9 +399,7 @@ impl Look<'_> {
 
     fn lies(&self, who: Who, e: Endpoint, place: &Place) -> bool {
         match place {
-            Place::Net(net, len) => {
-                e.ip.is_ipv4() == net.is_ipv4() && masked(e.ip, *len) == *net
-            }
+            Place::Net(net, len) => e.ip.is_ipv4() == net.is_ipv4() && masked(e.ip, *len) == *net,
             Place::Endpoint(wanted) => e == *wanted,
             Place::Text(text) => {
                 e.to_string().contains(text.as_str())

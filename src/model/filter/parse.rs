@@ -8,8 +8,8 @@ use crate::base::group::Endpoint;
 use crate::base::text::{TextError, nearest, parse_hex};
 use crate::base::units::{Rate, parse_duration, parse_rate, parse_size};
 use crate::model::filter::{
-    DEPTH_MAX, Expr, Figure, Name, Op, PROPERTIES, Place, Property, TEXT_MAX, Test, UNKNOWN, full,
-    masked, property, wire_names,
+    DEPTH_MAX, Expr, Figure, Name, Op, PROPERTIES, Place, Property, TEXT_MAX, Test, UNKNOWN, full, masked,
+    property, wire_names,
 };
 use crate::model::source::State;
 use crate::wire::PROTOCOLS;
@@ -206,7 +206,8 @@ impl Parser<'_> {
                 Err(TextError::new(self.text, start, "something is missing before this").help(help))
             }
             Token::Op(_) => {
-                Err(TextError::new(self.text, start, "what is to be compared?").help("lost > 0, size >= 1000"))
+                Err(TextError::new(self.text, start, "what is to be compared?")
+                    .help("lost > 0, size >= 1000"))
             }
             Token::Close => Err(TextError::new(self.text, start, "something is missing before this")),
         }
@@ -244,7 +245,8 @@ impl Parser<'_> {
             _ if op.is_none() => return Ok(looked_for),
             _ => return Err(self.wrong(format!("what {word} is compared with is missing"))),
         };
-        let numeric = matches!(property, Property::Number(f) if f != Figure::Dscp) || property == Property::Rate;
+        let numeric =
+            matches!(property, Property::Number(f) if f != Figure::Dscp) || property == Property::Rate;
         if numeric && op.is_none() && !value.starts_with(|c: char| c.is_ascii_digit()) {
             return Ok(looked_for);
         }
@@ -390,7 +392,8 @@ fn name_of(name: Name, value: &str) -> Result<String, TextError> {
             wrong("no protocol of this name is known", format!("there is {}", list.join(", ")))
         }
         Name::State => {
-            let states = [State::Live, State::Idle, State::Silent, State::Failed, State::Joining].map(State::word);
+            let states =
+                [State::Live, State::Idle, State::Silent, State::Failed, State::Joining].map(State::word);
             match states.contains(&lower.as_str()) {
                 true => Ok(lower),
                 false => wrong("this is no state", format!("there is {}", states.join(", "))),
@@ -399,4 +402,3 @@ fn name_of(name: Name, value: &str) -> Result<String, TextError> {
         _ => Ok(lower),
     }
 }
-

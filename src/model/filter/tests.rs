@@ -15,7 +15,10 @@ use crate::model::{Model, Settings};
 const ID: MembershipId = MembershipId(0);
 
 fn at(ms: u64) -> Now {
-    Now { mono: Mono(1_000_000_000_000 + ms * 1_000_000), wall: Wall(1_795_359_600_000_000_000 + ms as i64 * 1_000_000) }
+    Now {
+        mono: Mono(1_000_000_000_000 + ms * 1_000_000),
+        wall: Wall(1_795_359_600_000_000_000 + ms as i64 * 1_000_000),
+    }
 }
 
 fn endpoint(text: &str) -> Endpoint {
@@ -183,7 +186,9 @@ fn events_lack_sizes_and_have_words() {
     let passes = |text: &str| parse(text).unwrap().passes(&Happening(&event));
     assert!(passes("silent eth1") && passes("event source_silent") && passes("event silent"));
     assert!(passes("source 10.0.0.0/8 iface eth1") && passes("\"source silent\""));
-    assert!(!passes("size > 5") && !passes("size != 5") && passes("not size > 5") && !passes("group 239.1.1.1"));
+    assert!(
+        !passes("size > 5") && !passes("size != 5") && passes("not size > 5") && !passes("group 239.1.1.1")
+    );
 }
 
 #[test]
@@ -291,8 +296,11 @@ fn a_test() -> impl Strategy<Value = Test> {
         (who, any::<bool>(), a_place()).prop_map(|(w, is, p)| Test::Place(w, is, p)),
         (any::<bool>(), a_word()).prop_map(|(is, w)| Test::Name(Name::Iface, is, w)),
         (any::<bool>(), a_word()).prop_map(|(is, w)| Test::Name(Name::Event, is, w)),
-        (0..crate::wire::PROTOCOLS.len())
-            .prop_map(|i| Test::Name(Name::Protocol, true, crate::wire::PROTOCOLS[i].id.to_owned())),
+        (0..crate::wire::PROTOCOLS.len()).prop_map(|i| Test::Name(
+            Name::Protocol,
+            true,
+            crate::wire::PROTOCOLS[i].id.to_owned()
+        )),
         (counts, op.clone(), 0u64..1 << 50).prop_map(|(f, op, n)| Test::Number(f, op, n as f64)),
         (prop::sample::select(vec![Port, SourcePort]), op.clone(), any::<u16>())
             .prop_map(|(f, op, n)| Test::Number(f, op, f64::from(n))),

@@ -7,8 +7,8 @@ use ratatui::layout::Rect;
 
 use crate::base::iface::Iface;
 use crate::base::units::{self, ABSENT};
-use crate::model::{IfaceState, Totals};
 use crate::model::filter::Interface;
+use crate::model::{IfaceState, Totals};
 use crate::ui::format::tally;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;

@@ -49,7 +49,8 @@ impl Screen {
             }
             Cmd::Filter => {
                 let before = self.shared.filter.clone();
-                self.typing = Some(Typing { input: Input::new(before.text().to_owned()), before, error: None });
+                self.typing =
+                    Some(Typing { input: Input::new(before.text().to_owned()), before, error: None });
             }
             Cmd::Help => self.layers.push(Box::new(Help::new(situation))),
             Cmd::Palette => {
