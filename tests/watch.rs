@@ -197,6 +197,23 @@ fn count_ends_after_exactly_so_many_datagrams() {
 }
 
 #[test]
+fn a_filter_chooses_what_is_printed_and_counted_but_statistics_are_of_all() {
+    let (sandbox, group) = (Sandbox::new(), own_group(21013));
+    let program = watch(&sandbox, None, &format!("--count 3 --filter size>100 {}", on_lo(group)), 1);
+    // Of every two one is large: the third large one is the sixth of all.
+    sending_on_lo(group).sizes(&[50, 150]).count(20).go();
+    let lines = program.wait().code(0).json();
+    let packets = of_type(&lines, "packet");
+    assert_eq!(packets.len(), 3);
+    assert!(packets.iter().all(|p| p["size_bytes"] == 150), "{packets:?}");
+    let all = last(&lines, "total", |_| true);
+    assert!(all["packets"].as_u64() >= Some(6), "{all}");
+
+    let outcome = run(&sandbox, None, "watch 239.1.1.1:5004 --filter size>5q").code(2);
+    outcome.complains("size>5q\n      ^ this is not a unit of size");
+}
+
+#[test]
 fn count_is_over_all_groups() {
     let (sandbox, one, other) = (Sandbox::new(), own_group(21005), own_group(21006));
     let mut program = watch(&sandbox, None, &format!("--count 10 {} {}", on_lo(one), on_lo(other)), 2);

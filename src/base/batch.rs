@@ -13,6 +13,9 @@ use crate::base::time::{Now, Wall};
 /// Datagrams in a batch. More in one call gain little: measured, 32 is past the knee.
 pub const SLOTS: usize = 32;
 
+/// Datagrams in a batch that is packed ([`Batch::pack`]).
+pub const PACKED: usize = 256;
+
 /// Bytes of a slot's dense area: an Ethernet MTU of 1500 fits.
 pub const SMALL: usize = 2048;
 
@@ -39,8 +42,8 @@ pub struct Datagram {
     pub ttl: Option<u8>,
     /// TOS (IPv4) or traffic class (IPv6) byte: DSCP in the upper six bits, ECN in the lower two.
     pub tos: Option<u8>,
-    /// The slot that holds the payload.
-    slot: u16,
+    /// Where the payload begins in its area.
+    at: u32,
 }
 
 /// How datagrams come from the kernel.
@@ -89,6 +92,8 @@ pub struct Batch {
     pub received: Now,
     small: Box<[u8]>,
     large: Box<[u8]>,
+    /// What is packed: bytes of the small areas, and large areas.
+    packed: (usize, usize),
 }
 
 impl Default for Batch {
@@ -107,6 +112,7 @@ impl Batch {
             received: Now::default(),
             small: vec![0; SLOTS * SMALL].into_boxed_slice(),
             large: vec![0; SLOTS * LARGE].into_boxed_slice(),
+            packed: (0, 0),
         }
     }
 
@@ -114,6 +120,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.datagrams.clear();
         self.accounts.clear();
+        self.packed = (0, 0);
     }
 
     /// The datagrams, in the order of their arrival.
@@ -123,7 +130,7 @@ impl Batch {
 
     /// Whether no slot is free.
     pub fn is_full(&self) -> bool {
-        self.datagrams.len() == SLOTS
+        self.datagrams.len() >= SLOTS
     }
 
     /// Whether there is nothing in it: neither datagrams nor accounts.
@@ -133,12 +140,8 @@ impl Batch {
 
     /// The bytes of a datagram of this batch that were captured.
     pub fn payload(&self, d: &Datagram) -> &[u8] {
-        let (slot, captured) = (d.slot as usize, d.captured as usize);
-        if captured <= SMALL {
-            &self.small[slot * SMALL..][..captured]
-        } else {
-            &self.large[slot * LARGE..][..captured]
-        }
+        let (at, captured) = (d.at as usize, d.captured as usize);
+        if captured <= SMALL { &self.small[at..][..captured] } else { &self.large[at..][..captured] }
     }
 
     /// Keeps the first `n` datagrams.
@@ -166,8 +169,35 @@ impl Batch {
         if d.captured as usize > SMALL {
             self.large[slot * LARGE..][..SMALL].copy_from_slice(&self.small[slot * SMALL..][..SMALL]);
         }
-        d.slot = slot as u16;
+        d.at = place(slot, d.captured as usize);
         self.datagrams.push(d);
+    }
+
+    /// Adds a datagram with a copy of its payload right behind the one before, so that up to
+    /// [`PACKED`] find room; `d.captured` is set to what was copied. False, and nothing added, if there
+    /// is no room for it: an empty batch has room for any. Not to be mixed with other ways of adding.
+    pub fn pack(&mut self, mut d: Datagram, payload: &[u8]) -> bool {
+        let n = payload.len().min(LARGE);
+        let (used, slots) = &mut self.packed;
+        if self.datagrams.len() >= PACKED {
+            return false;
+        }
+        if n <= SMALL {
+            let Some(room) = self.small.get_mut(*used..*used + n) else { return false };
+            room.copy_from_slice(&payload[..n]);
+            d.at = *used as u32;
+            *used += n;
+        } else {
+            if *slots == SLOTS {
+                return false;
+            }
+            self.large[*slots * LARGE..][..n].copy_from_slice(&payload[..n]);
+            d.at = place(*slots, n);
+            *slots += 1;
+        }
+        d.captured = n as u32;
+        self.datagrams.push(d);
+        true
     }
 
     /// Adds a datagram with a copy of its payload, for sources that are not sockets: generated
@@ -185,15 +215,20 @@ impl Batch {
         };
         area.copy_from_slice(&payload[..n]);
         d.captured = n as u32;
-        d.slot = slot as u16;
+        d.at = place(slot, n);
         self.datagrams.push(d);
     }
+}
+
+/// Where a slot's payload of `n` bytes begins in its area.
+fn place(slot: usize, n: usize) -> u32 {
+    (slot * if n <= SMALL { SMALL } else { LARGE }) as u32
 }
 
 impl Datagram {
     /// A datagram of `len` bytes, all captured, without marking.
     pub fn new(membership: MembershipId, time: Wall, source: Endpoint, len: u32) -> Self {
-        Datagram { membership, time, source, ifindex: 0, len, captured: len, ttl: None, tos: None, slot: 0 }
+        Datagram { membership, time, source, ifindex: 0, len, captured: len, ttl: None, tos: None, at: 0 }
     }
 
     /// Whether less than the whole payload was captured.
@@ -220,6 +255,25 @@ mod tests {
         let payload = batch.payload(&batch.datagrams()[0]);
         assert_eq!(payload.len(), 3000);
         assert!(payload[..SMALL].iter().all(|&b| b == 1) && payload[SMALL..].iter().all(|&b| b == 2));
+    }
+
+    #[test]
+    fn packed_datagrams_of_all_sizes_read_back_until_there_is_no_room() {
+        for sizes in [&[0usize, 1, 200, 1472, 2048][..], &[2049, 65_507], &[60_000, 7, 9000], &[200]] {
+            let mut batch = Batch::new();
+            for _ in 0..2 {
+                batch.clear();
+                let payload = |i: usize| vec![i as u8; sizes[i % sizes.len()]];
+                let mut count = 0;
+                while batch.pack(datagram(payload(count).len() as u32), &payload(count)) {
+                    count += 1;
+                }
+                assert!((SLOTS..=PACKED).contains(&count), "{count} of {sizes:?}");
+                for (i, d) in batch.datagrams().iter().enumerate() {
+                    assert!(batch.payload(d) == payload(i), "{i} of {sizes:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::ui::layer::Ctx;
 use crate::ui::screen::{self, Screen};
 use crate::ui::terminal::{self, Terminal};
 use crate::ui::theme::Theme;
+use crate::wire;
 
 /// What changed by itself is drawn this often.
 const FRAME: Duration = Duration::from_millis(100);
@@ -309,6 +310,13 @@ impl Dashboard {
             Action::Respond(id, mode) => self.session.respond(id, mode),
             Action::Block(id, ip) => self.session.command(Command::Block(id, ip)),
             Action::Unblock(id, ip) => self.session.command(Command::Unblock(id, ip)),
+            Action::SetProtocol(id, from, word) => {
+                let protocol = word.and_then(wire::by_id);
+                if self.session.model.set_protocol(id, from, protocol) {
+                    let what = protocol.map_or("what it is recognised as", |p| p.name);
+                    self.screen.say(format!("{from} is taken for {what} · P: another"));
+                }
+            }
             Action::Resolve(ip) => {
                 if self.resolve {
                     self.session.command(Command::Resolve(ip));

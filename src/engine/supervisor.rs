@@ -231,9 +231,12 @@ impl Supervisor {
             Ok(listener) => row.listener = Some(listener),
             Err(e) => {
                 let error = format!("cannot start a listener thread for {}: {e}", row.membership);
-                let remedy =
-                    "raise the limit of threads (ulimit -u, kernel.threads-max, the cgroup's pids.max)";
-                self.say(Update::Failed { id, error, remedy: Some(remedy.into()) });
+                // No thread is to be had: the system says "try again". Without a descriptor the error
+                // brings its own remedy.
+                let remedy = (e.kind() == std::io::ErrorKind::WouldBlock).then(|| {
+                    "raise the limit of threads (ulimit -u, kernel.threads-max, the cgroup's pids.max)".into()
+                });
+                self.say(Update::Failed { id, error, remedy });
             }
         }
     }

@@ -267,6 +267,7 @@ impl Group {
         d: &Datagram,
         payload: &[u8],
         at: Stamp,
+        hint: u32,
         ours: impl FnOnce() -> bool,
         ring: Option<usize>,
     ) -> Option<(usize, bool, Noticed)> {
@@ -285,7 +286,7 @@ impl Group {
         self.last = Some(at);
         let to = self.membership.endpoint();
         let mut packet = Packet::new(*d, at.mono);
-        let found = match self.sources.place(d.source, at, ours) {
+        let found = match self.sources.place(d.source, hint, at, ours) {
             Some((place, new)) => {
                 let source = self.sources.at_mut(place);
                 let noticed = source.record(d, payload, at, ip_bytes, to, &mut self.here);

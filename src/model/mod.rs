@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::batch::{Batch, Capture};
+use crate::base::batch::{Batch, Capture, SLOTS};
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::time::{Mono, Now, SECOND_NS};
@@ -15,8 +15,10 @@ use crate::base::time::{Mono, Now, SECOND_NS};
 pub mod continuity;
 pub mod event;
 pub mod filter;
+mod given;
 pub mod group;
 pub mod here;
+pub mod history;
 pub mod packets;
 pub mod quantile;
 pub mod rate;
@@ -28,7 +30,7 @@ use event::{Event, EventKind, EventLog};
 use group::{Buffer, Group, JoinState, Origin};
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use rate::Rate;
-use source::{Counters, Stamp, State};
+use source::{Counters, NO_HINT, Stamp, State};
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
 const OWN_MAX: usize = 4096;
@@ -299,7 +301,7 @@ impl Model {
         }
         self.own.insert(endpoint);
         for g in self.groups.iter_mut().flatten() {
-            for s in g.sources.iter_mut().filter(|s| s.endpoint == endpoint) {
+            if let Some(s) = g.sources.get_mut(endpoint) {
                 s.ours = true;
             }
         }
@@ -383,7 +385,12 @@ impl Model {
     /// The cumulative drops of an interface's packet ring.
     pub fn ring_drops(&mut self, iface: &Arc<str>, cumulative: u64, now: Now) {
         let ring = self.rings.entry(iface.clone()).or_default();
-        ring.cumulative = cumulative;
+        let moved = cumulative.saturating_sub(std::mem::replace(&mut ring.cumulative, cumulative));
+        let since = Mono(now.mono.0.saturating_sub(SECOND_NS));
+        for g in self.groups.iter_mut().flatten().filter(|g| g.membership.iface == *iface) {
+            // The counter is of all groups joined on the interface: whose they were is not known.
+            g.here.moved(since, now.mono, moved, false);
+        }
         let drops = ring.drops();
         if drops > ring.tell_at {
             // Told again when it has doubled: an overload that lasts is one story, not a thousand.
@@ -412,10 +419,12 @@ impl Model {
             let id = run[0].membership.0 as usize;
             // A row that was left while its last batch was under way has no place any more.
             let Some(group) = groups.get_mut(id).and_then(Option::as_deref_mut) else { continue };
-            group.sources.warm(run.iter().map(|d| d.source));
-            for d in run {
+            let mut hints = [NO_HINT; SLOTS];
+            group.sources.hints(run.iter().map(|d| d.source), &mut hints);
+            for (i, d) in run.iter().enumerate() {
                 let at = Stamp { mono: group.arrival(d, received), wall: d.time };
-                let found = group.record(d, batch.payload(d), at, || own.contains(&d.source), ring);
+                let hint = hints.get(i).copied().unwrap_or(NO_HINT);
+                let found = group.record(d, batch.payload(d), at, hint, || own.contains(&d.source), ring);
                 if let Some((_, new, noticed)) = found
                     && (new || noticed.ttl_was.is_some() || noticed.tos_was.is_some())
                 {
@@ -542,5 +551,41 @@ impl Model {
             t.not_analysed_bytes += g.drops.not_analysed_bytes;
         }
         t
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::group::SourceFilter;
+    use crate::base::time::Wall;
+
+    #[test]
+    fn a_rings_drops_are_shown_on_the_interface_and_the_whole_and_never_on_a_group() {
+        let now = Now { mono: Mono(SECOND_NS), wall: Wall(0) };
+        let mut model = Model::new(Settings::default(), now);
+        let group = "239.1.1.1".parse().unwrap();
+        for (id, name) in ["eth0", "eth1"].into_iter().enumerate() {
+            let m = Membership { group, port: 5004, iface: name.into(), filter: SourceFilter::Any };
+            model.add(MembershipId(id as u32), m.into(), Origin::User, None);
+        }
+        assert_eq!(model.totals().socket_drops, None, "nothing is known");
+        let drops = |m: &Model| {
+            ["eth0", "eth1"]
+                .map(|n| m.totals_of_iface(n).socket_drops)
+                .into_iter()
+                .chain([m.totals().socket_drops])
+                .collect::<Vec<_>>()
+        };
+        model.ring_drops(&"eth0".into(), 5, now);
+        model.ring_drops(&"eth1".into(), 0, now);
+        assert_eq!(drops(&model), [Some(5), Some(0), Some(5)]);
+        assert!(model.groups().all(|g| g.drops.socket_drops.is_none()));
+        model.ring_drops(&"eth0".into(), 6, now);
+        let told = |m: &Model| m.events().since(0).filter(|e| e.kind == EventKind::Dropped).count();
+        assert_eq!(told(&model), 1, "told again when it has doubled");
+        model.reset(None);
+        model.ring_drops(&"eth0".into(), 8, now);
+        assert_eq!(drops(&model), [Some(2), Some(0), Some(2)]);
     }
 }

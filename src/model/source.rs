@@ -1,12 +1,16 @@
 //! One sender to one group: exact counters, marking, timing, continuity, recognition.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher;
+use std::net::IpAddr;
 
-use crate::base::batch::Datagram;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::base::batch::{Datagram, SLOTS};
 use crate::base::group::Endpoint;
 use crate::base::time::{Mono, SECOND_NS, Wall};
 use crate::model::continuity::Continuity;
 use crate::model::here::Here;
+use crate::model::history::History;
 use crate::model::quantile::Quantiles;
 use crate::model::rate::{RateWindow, Strip, Weight};
 use crate::model::sequence::{SeqCounts, SeqTracker};
@@ -172,6 +176,8 @@ pub struct Detail {
     pub strip: Strip,
     /// Inter-arrival times.
     pub gaps: Quantiles,
+    /// Gaps and losses of the last minute.
+    pub history: History,
     continuity: Continuity,
     /// The protocol whose numbers `continuity` follows.
     followed: Option<&'static Protocol>,
@@ -187,6 +193,7 @@ impl Detail {
         Detail {
             strip: Strip::new(since),
             gaps: Quantiles::default(),
+            history: History::new(since),
             continuity: Continuity::default(),
             followed: None,
             sure: None,
@@ -331,6 +338,7 @@ impl Source {
             detail.strip.add(at.mono, 1, u64::from(d.len));
             if let Some(gap) = noticed.gap_ns {
                 detail.gaps.add(gap);
+                detail.history.gap(at.mono, gap);
             }
             let again = detail.is_repeat(payload, d.len);
             let kept = payload.len().min(LAST_PAYLOAD);
@@ -371,6 +379,8 @@ impl Source {
         let mut p99 = self.gaps.usual_ns;
         if let Some(detail) = &mut self.detail {
             detail.continuity.settle(now, here);
+            let missing = self.retired.missing() + detail.continuity.counts().missing();
+            detail.history.missing(now, if detail.sure.is_some() { missing } else { 0 });
             // Percentiles are only looked at when they can matter.
             if quiet > 5 * SECOND_NS {
                 p99 = detail.gaps.quantile(0.99).unwrap_or(p99);
@@ -404,7 +414,9 @@ impl Source {
 /// The sources of a group, found by endpoint, listed in the order of their appearance.
 #[derive(Clone, Debug, Default)]
 pub struct SourceTable {
-    index: HashMap<Endpoint, u32>,
+    /// Places in `list`, found by the endpoint that stands there: small, so that it stays near.
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     list: Vec<Source>,
     last: u32,
 }
@@ -412,25 +424,33 @@ pub struct SourceTable {
 /// Sources of a group that are kept with [`Detail`] as they appear.
 pub const DETAILED: usize = 4096;
 /// Sources from which on their records do not stay in the cache.
-const WARM_FROM: usize = 1024;
+const FAR: usize = 1024;
+/// No hint for [`SourceTable::place`].
+pub(crate) const NO_HINT: u32 = u32::MAX;
 /// Sources that a group keeps; what more send is counted on the group only.
 pub const SOURCES_MAX: usize = 1_000_000;
 
+/// An IPv4 endpoint is one word to the hasher, not five pieces.
+fn hash(hasher: &DefaultHashBuilder, e: Endpoint) -> u64 {
+    match e.ip {
+        IpAddr::V4(ip) => hasher.hash_one(u64::from(u32::from(ip)) << 16 | u64::from(e.port)),
+        IpAddr::V6(ip) => hasher.hash_one((u128::from(ip), e.port)),
+    }
+}
+
 impl SourceTable {
     /// The place of a source, made if it is new (then the second value is true); `None` when the
-    /// table is full.
+    /// table is full. `hint` may say where it is.
     pub(crate) fn place(
         &mut self,
         from: Endpoint,
+        hint: u32,
         at: Stamp,
         ours: impl FnOnce() -> bool,
     ) -> Option<(usize, bool)> {
-        if let Some(s) = self.list.get(self.last as usize)
-            && s.endpoint == from
-        {
-            return Some((self.last as usize, false));
-        }
-        if let Some(&i) = self.index.get(&from) {
+        let here = |i: u32| self.list.get(i as usize).is_some_and(|s| s.endpoint == from);
+        let known = [hint, self.last].into_iter().find(|&i| here(i)).or_else(|| self.find(from));
+        if let Some(i) = known {
             self.last = i;
             return Some((i as usize, false));
         }
@@ -439,26 +459,33 @@ impl SourceTable {
         }
         let i = self.list.len() as u32;
         self.list.push(Source::new(from, at, ours(), self.list.len() < DETAILED));
-        self.index.insert(from, i);
+        let (hasher, list) = (&self.hasher, &self.list);
+        self.index.insert_unique(hash(hasher, from), i, |&i| hash(hasher, list[i as usize].endpoint));
         self.last = i;
         Some((i as usize, true))
     }
 
-    /// Reads a little of what counting a datagram of these senders will touch. With very many senders
-    /// each is far away in memory: asked for together, the waits overlap instead of adding up.
-    pub(crate) fn warm(&self, from: impl Iterator<Item = Endpoint>) {
-        if self.list.len() < WARM_FROM {
+    fn find(&self, from: Endpoint) -> Option<u32> {
+        let hash = hash(&self.hasher, from);
+        self.index.find(hash, |&i| self.list[i as usize].endpoint == from).copied()
+    }
+
+    /// Finds several senders at once, for [`SourceTable::place`], and reads a little of what counting
+    /// their datagrams will touch. With very many senders each is far away in memory: asked for
+    /// together, the waits overlap instead of adding up.
+    pub(crate) fn hints(&self, from: impl Iterator<Item = Endpoint>, hints: &mut [u32; SLOTS]) {
+        if self.list.len() < FAR {
             return;
         }
-        let mut sum = 0u64;
-        for s in from.filter_map(|f| self.get(f)) {
-            let far = s.detail.is_some() || s.ours;
-            sum ^= s.counters.packets
-                ^ s.gaps.count
-                ^ s.last.mono.0
-                ^ u64::from(s.verdict.seen())
-                ^ u64::from(far);
-            sum ^= s.rate.current() ^ u64::from(s.tos.changes);
+        let mut n = 0;
+        for (hint, from) in hints.iter_mut().zip(from) {
+            *hint = self.find(from).unwrap_or(NO_HINT);
+            n += 1;
+        }
+        let mut sum = 0;
+        for s in hints[..n].iter().filter_map(|&i| self.list.get(i as usize)) {
+            sum ^= s.counters.packets ^ s.gaps.count ^ s.last.mono.0 ^ s.rate.current();
+            sum ^= u64::from(s.verdict.seen() ^ s.tos.changes) ^ u64::from(s.detail.is_some());
         }
         std::hint::black_box(sum);
     }
@@ -478,7 +505,11 @@ impl SourceTable {
 
     /// The source of this endpoint.
     pub fn get(&self, from: Endpoint) -> Option<&Source> {
-        self.index.get(&from).map(|&i| &self.list[i as usize])
+        self.find(from).map(|i| &self.list[i as usize])
+    }
+
+    pub(crate) fn get_mut(&mut self, from: Endpoint) -> Option<&mut Source> {
+        self.find(from).map(|i| &mut self.list[i as usize])
     }
 
     /// Number of sources kept.
@@ -498,7 +529,8 @@ mod tests {
 
     #[test]
     fn a_source_without_detail_stays_within_512_bytes() {
-        assert!(size_of::<Source>() + size_of::<(Endpoint, u32)>() <= 512, "{}", size_of::<Source>());
+        // An index at most 7/16 full has 16/7 places of 4 bytes and a control byte each.
+        assert!(size_of::<Source>() + 12 <= 512, "{}", size_of::<Source>());
     }
 
     #[test]

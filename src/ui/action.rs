@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::base::group::{Membership, MembershipId};
+use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::engine::command::{Respond, SendId, SendJob};
 
 /// A wish of the person at the keyboard that needs more than the screen's own state.
@@ -46,6 +46,8 @@ pub enum Action {
     Block(MembershipId, IpAddr),
     /// Let it through again.
     Unblock(MembershipId, IpAddr),
+    /// Take a stream for the protocol of this word; `None` lets it be recognised.
+    SetProtocol(MembershipId, Endpoint, Option<&'static str>),
     /// Look up the name of an address.
     Resolve(IpAddr),
     /// Put this on the clipboard (OSC 52).

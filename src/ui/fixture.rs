@@ -120,6 +120,7 @@ impl World {
             }
             batch.received = at(some.last().map_or(until, |s| s.ms));
             self.model.apply(&batch);
+            self.model.advance(batch.received);
         }
         self.to(until);
     }

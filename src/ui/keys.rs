@@ -56,6 +56,8 @@ pub enum Cmd {
     Respond,
     /// Block or unblock the selected source.
     Block,
+    /// Choose a stream's protocol.
+    Protocol,
     /// Freeze the screen.
     Pause,
     /// Follow the newest row again.
@@ -76,6 +78,18 @@ pub enum Cmd {
     ResetAll,
     /// Copy the selected thing.
     Copy,
+    /// Copy the bytes as hex.
+    CopyHex,
+    /// Show what differs from the packet before.
+    Diff,
+    /// To the next field.
+    NextField,
+    /// To the field before.
+    PrevField,
+    /// Mark the packet, or take the mark away.
+    Mark,
+    /// To the next marked packet.
+    NextMark,
     /// Give the pane the whole screen.
     Zoom,
     /// What works here.
@@ -138,7 +152,11 @@ fn on_joined(s: &Situation) -> bool {
 }
 
 fn on_source(s: &Situation) -> bool {
-    s.pane == Kind::Sources && s.source
+    matches!(s.pane, Kind::Sources | Kind::Stream) && s.source
+}
+
+fn on_packet(s: &Situation) -> bool {
+    s.group.is_some() && matches!(s.pane, Kind::Packets | Kind::Fields | Kind::Hex)
 }
 
 fn on_table(s: &Situation) -> bool {
@@ -152,9 +170,9 @@ fn on_feed(s: &Situation) -> bool {
 fn can_open(s: &Situation) -> bool {
     match s.pane {
         Kind::Groups | Kind::Packets => on_group(s),
-        Kind::Sources => s.source,
+        Kind::Sources | Kind::Stream => s.source,
         Kind::Ifaces => true,
-        Kind::Fields | Kind::Hex | Kind::Events => false,
+        Kind::Fields | Kind::Hex | Kind::Events | Kind::Charts | Kind::Histogram => false,
     }
 }
 
@@ -183,6 +201,7 @@ static FIXED: &[Binding] = &[
     row!(Sends, "sends", ["T"], "sends", "list the sends of this run: progress, errors, answers, stop", 0, always),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_source),
+    row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),
     row!(Pause, "pause", ["space"], "pause", "freeze the screen or go on; counting never stops", 7, always),
     row!(Follow, "follow", ["f"], "follow", "follow the newest row again", 1, on_feed),
     row!(Filter, "filter", ["/"], "filter", "narrow what is shown: words, or lost > 0 …", 6, always),
@@ -196,6 +215,12 @@ static FIXED: &[Binding] = &[
     row!(Columns, "columns", ["w"], "columns", "choose the columns of this table", 14, on_table),
     row!(Zoom, "zoom", ["z"], "zoom", "give this pane the whole screen, or take it back", 15, always),
     row!(Copy, "copy", ["c"], "copy", "copy what is selected to the clipboard", 16, always),
+    row!(CopyHex, "copy-hex", ["C"], "copy hex", "copy the bytes of the packet, or of its field, as hex", 0, on_packet),
+    row!(Diff, "diff", ["D"], "diff", "show what differs from the packet before of its source", 1, on_packet),
+    row!(NextField, "next-field", ["n"], "field", "to the next field of the packet", 1, on_packet),
+    row!(PrevField, "previous-field", ["N"], "field", "to the field before", 0, on_packet),
+    row!(Mark, "mark", ["M"], "mark", "mark the packet, or take the mark away", 2, on_packet),
+    row!(NextMark, "next-mark", ["'"], "next mark", "to the next older marked packet, then the newest", 0, on_packet),
     row!(Reset, "reset", ["x"], "reset", "set the selected group's counters to zero", 0, on_group),
     row!(ResetAll, "reset-all", ["X"], "reset all", "set all counters to zero", 0, always),
     row!(Up, "up", ["up", "k"], "up", "one row up", 0, always),

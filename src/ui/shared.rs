@@ -1,13 +1,14 @@
 //! What the panes share: what is selected (by identity, never by row), the filter, and what they wish
 //! from the loop.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::group::{Endpoint, MembershipId};
 use crate::model::group::Group;
-use crate::model::packets::Packet;
+use crate::model::packets::{Packet, PacketRing};
 use crate::ui::action::Action;
 use crate::ui::filter::Filter;
 use crate::ui::layer::Ctx;
@@ -19,6 +20,8 @@ pub struct Held {
     pub packet: Packet,
     /// Its payload as far as it was kept.
     pub payload: Vec<u8>,
+    /// The payload before it of the same source, if that was still kept.
+    pub before: Option<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Held {
@@ -43,6 +46,12 @@ pub struct Shared {
     pub iface: Option<Arc<str>>,
     /// Bytes of the field that is selected.
     pub field: Range<usize>,
+    /// Place of that field in the list.
+    pub field_place: usize,
+    /// Show what differs from the packet before.
+    pub diff: bool,
+    /// Packets that were marked.
+    pub marks: BTreeSet<(MembershipId, u64)>,
     /// What is shown.
     pub filter: Filter,
     /// Addresses on the screen whose names are not known.
@@ -77,7 +86,10 @@ impl Shared {
     /// Selects a packet, or follows the newest.
     pub fn hold(&mut self, held: Option<Held>) {
         if held.as_ref().map(|h| h.packet.number) != self.held.as_ref().map(|h| h.packet.number) {
-            self.field = 0..0;
+            // While packets are gone through, the field stays lit up.
+            if held.is_none() {
+                self.field = 0..0;
+            }
         }
         self.held = held;
     }
@@ -96,6 +108,15 @@ impl Shared {
         Some((p, ring.payload(p)))
     }
 
+    /// The payload before the one looked at, of the same source.
+    pub fn before<'a>(&'a self, ctx: &Ctx<'a>) -> Option<&'a [u8]> {
+        if let Some(h) = &self.held {
+            return h.before.as_deref();
+        }
+        let (p, _) = self.packet(ctx)?;
+        before(&self.group(ctx)?.packets, p)
+    }
+
     /// The name of an address where it is known; otherwise it will be asked for.
     pub fn name(&mut self, ip: IpAddr, ctx: &Ctx<'_>) -> Option<Arc<str>> {
         match ctx.names.get(&ip) {
@@ -106,6 +127,13 @@ impl Shared {
             }
         }
     }
+}
+
+/// The payload of the packet before this one of the same source, as far as both are kept.
+pub fn before<'a>(ring: &'a PacketRing, p: &Packet) -> Option<&'a [u8]> {
+    let earlier = (0..p.number).rev().take(SEARCHED).map_while(|n| ring.get(n));
+    let found = earlier.into_iter().find(|e| e.datagram.source == p.datagram.source)?;
+    Some(ring.payload(found))
 }
 
 /// Packets searched for the newest of one source, newest first.

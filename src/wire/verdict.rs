@@ -67,6 +67,11 @@ impl Verdict {
         Verdict { standing: Some((protocol, Confidence::Certain)), seen: u32::MAX, ..Verdict::default() }
     }
 
+    /// Whether the user has given it.
+    pub fn is_given(&self) -> bool {
+        self.seen == u32::MAX && self.standing.is_some()
+    }
+
     /// What the stream is taken for.
     pub fn protocol(&self) -> Option<(&'static Protocol, Confidence)> {
         self.standing

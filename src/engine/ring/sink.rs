@@ -159,21 +159,24 @@ impl Sink {
         table.deliver(d.destination, d.source.ip, time, |place| {
             let Some(Some(row)) = rows.get_mut(place) else { return };
             let len = payload.len() as u32;
-            if batch.is_none() {
-                *batch = if *hurry { shared.pool.take() } else { shared.pool.take_within(PATIENCE) };
-            }
-            let Some(out) = batch else {
-                // Once waited for in vain is enough: the others are behind too.
-                *hurry = true;
-                row.count(len);
-                *moved = true;
-                return;
-            };
             let mut entry = Datagram::new(row.id, time, d.source, len);
             (entry.ifindex, entry.ttl, entry.tos) = (row.ifindex, Some(d.ttl), Some(d.tos));
-            out.push_copy(entry, payload);
-            if out.is_full() {
-                hand_on(batch, rows, moved, shared, *responders);
+            if batch.as_mut().is_some_and(|b| b.pack(entry, payload)) {
+                return;
+            }
+            hand_on(batch, rows, moved, shared, *responders);
+            *batch = if *hurry { shared.pool.take() } else { shared.pool.take_within(PATIENCE) };
+            match batch {
+                // An empty batch has room for any.
+                Some(b) => _ = b.pack(entry, payload),
+                None => {
+                    // Once waited for in vain is enough: the others are behind too.
+                    *hurry = true;
+                    if let Some(Some(row)) = rows.get_mut(place) {
+                        row.count(len);
+                    }
+                    *moved = true;
+                }
             }
         });
     }
@@ -266,5 +269,114 @@ fn answer(row: &mut Row, batch: &Batch, shared: &Shared) {
     }
     if let Some(text) = said {
         let _ = shared.updates.try_send(Update::Note(EventKind::Send, Some(row.id), text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::batch::Capture;
+    use crate::base::group::{Endpoint, SourceFilter};
+    use crate::engine::command::Respond;
+    use crossbeam_channel::{Receiver, bounded};
+
+    const LEN: usize = 100;
+
+    fn sink() -> (Sink, Receiver<Box<Batch>>) {
+        let (batches, received) = bounded(crate::engine::pool::BATCHES);
+        let shared = Shared {
+            pool: Default::default(),
+            batches,
+            updates: bounded(16).0,
+            options: Default::default(),
+            listeners: Default::default(),
+            capture: Capture::Ring,
+            limiter: Default::default(),
+        };
+        (Sink::new(shared), received)
+    }
+
+    fn add(sink: &mut Sink, id: u32, group: &str, filter: SourceFilter) {
+        let id = MembershipId(id);
+        let m = Membership { group: group.parse().unwrap(), port: 5004, iface: "lo".into(), filter };
+        let account = Account { membership: id, socket_drops: None, not_analysed: 0, not_analysed_bytes: 0 };
+        let responder = Responder::new(Respond::Off, [].into(), sink.shared.limiter.clone());
+        sink.add(Row::new(id, m.into(), 1, account, responder), Wall(0));
+    }
+
+    fn put(sink: &mut Sink, group: &str, times: usize) {
+        let d = input::Datagram {
+            source: Endpoint::new("10.0.0.1".parse().unwrap(), 9),
+            destination: Endpoint::new(group.parse().unwrap(), 5004),
+            ttl: 3,
+            tos: 4,
+            payload: 28..28 + LEN,
+        };
+        for _ in 0..times {
+            sink.datagram(&[7; 28 + LEN + 6], &d, Wall(1));
+        }
+    }
+
+    #[test]
+    fn each_row_gets_its_own_copy_and_the_rest_is_passed_over() {
+        let (mut sink, received) = sink();
+        add(&mut sink, 1, "239.1.1.1", SourceFilter::Any);
+        add(&mut sink, 2, "239.1.1.1", SourceFilter::Include(vec!["10.0.0.1".parse().unwrap()]));
+        add(&mut sink, 3, "239.1.1.1", SourceFilter::Exclude(vec!["10.0.0.1".parse().unwrap()]));
+        put(&mut sink, "239.1.1.1", 2);
+        put(&mut sink, "239.1.1.2", 2);
+        sink.hand_on();
+        let batch = received.try_recv().unwrap();
+        let ids: Vec<u32> = batch.datagrams().iter().map(|d| d.membership.0).collect();
+        assert_eq!(ids, [1, 2, 1, 2]);
+        let d = batch.datagrams()[0];
+        assert_eq!((batch.payload(&d), d.len, d.ttl, d.tos), (&[7; LEN][..], LEN as u32, Some(3), Some(4)));
+        assert!(received.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_finds_no_batch_is_counted_on_its_row_and_told_when_there_is_one_again() {
+        let (mut sink, received) = sink();
+        add(&mut sink, 1, "239.1.1.1", SourceFilter::Any);
+        add(&mut sink, 2, "239.1.1.2", SourceFilter::Any);
+        let mut held: Vec<_> = std::iter::from_fn(|| sink.shared.pool.take()).collect();
+        sink.hurry(true);
+        put(&mut sink, "239.1.1.1", 5);
+        put(&mut sink, "239.1.1.2", 3);
+        assert!(!sink.settle(), "there is nothing to tell it by");
+        sink.shared.pool.give(held.pop().unwrap());
+        assert!(sink.settle());
+        let mut batch = received.try_recv().unwrap();
+        batch.accounts.sort_by_key(|a| a.membership.0);
+        let told: Vec<_> =
+            batch.accounts.iter().map(|a| (a.membership.0, a.not_analysed, a.not_analysed_bytes)).collect();
+        assert_eq!(told, [(1, 5, 5 * LEN as u64), (2, 3, 3 * LEN as u64)]);
+        assert!(sink.settle() && received.try_recv().is_err(), "told once");
+    }
+
+    #[test]
+    fn a_refused_batch_is_counted_and_told_at_the_end_though_all_batches_are_under_way() {
+        let (mut sink, received) = sink();
+        add(&mut sink, 1, "239.1.1.1", SourceFilter::Any);
+        let mut sent = 0;
+        // Until the channel is full and the pool is empty.
+        for _ in 0..crate::engine::pool::BATCHES + 2 {
+            sink.hurry(true);
+            put(&mut sink, "239.1.1.1", 1);
+            sink.hand_on();
+            sent += 1;
+        }
+        // The front end takes them while the last figures come.
+        let counted = std::thread::spawn(move || {
+            let (mut packets, mut not_analysed) = (0, 0);
+            while let Ok(b) = received.recv() {
+                packets += b.datagrams().len() as u64;
+                not_analysed = b.accounts.iter().map(|a| a.not_analysed).max().unwrap_or(not_analysed);
+            }
+            (packets, not_analysed)
+        });
+        sink.last();
+        drop(sink);
+        assert_eq!(counted.join().unwrap(), (sent - 2, 2));
     }
 }

@@ -330,9 +330,10 @@ fn amount(property: Property, value: &str) -> Result<(Figure, f64), TextError> {
             Ok(n) if !value.ends_with(['B', 'b']) => (f, whole(n)),
             _ => return Err(TextError::new(value, all, "this is no number").help("0, 12, 5k, 2M")),
         },
-        _ => match rate(value)? {
-            (unit, n) => (unit.unwrap_or(Figure::Bps), n),
-        },
+        _ => {
+            let (unit, n) = rate(value)?;
+            (unit.unwrap_or(Figure::Bps), n)
+        }
     })
 }
 

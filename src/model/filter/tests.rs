@@ -246,6 +246,19 @@ fn errors_point_at_the_place() {
 }
 
 #[test]
+fn the_corpus_of_the_fuzz_target_reads_and_reads_back() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/filter");
+    let files =
+        std::fs::read_dir(folder).unwrap().map(|f| std::fs::read_to_string(f.unwrap().path()).unwrap());
+    let all: Vec<String> = files.collect();
+    assert!(all.len() >= 6);
+    for text in all {
+        let e = parse(&text).unwrap_or_else(|e| panic!("{}", e.caret()));
+        assert_eq!(parse(&e.to_string()).unwrap(), e, "{text}");
+    }
+}
+
+#[test]
 fn it_cannot_be_made_to_nest_without_end() {
     assert!(parse(&"(".repeat(1_500)).is_err());
     assert!(parse(&"not ".repeat(400)).unwrap_err().message.contains("too many"));

@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::base::group::Membership;
 use crate::base::text::visible;
 use crate::base::units;
 use crate::model::event::{Event, EventKind, EventLog};
@@ -26,6 +27,8 @@ const TEXT_MAX: usize = 1_000;
 /// The pane.
 #[derive(Default)]
 pub struct Events {
+    /// Only those of the selected stream, and of its group where no sender is named.
+    of_stream: bool,
     feed: Feed,
     scan: Scan,
     body: Rect,
@@ -51,17 +54,31 @@ fn look(kind: EventKind, theme: &Theme) -> (Style, &'static str) {
 }
 
 impl Events {
+    /// The events of the selected stream.
+    pub fn of_stream() -> Events {
+        Events { of_stream: true, ..Events::default() }
+    }
+
     fn rows(&mut self, at: &Shared, ctx: &Ctx<'_>) -> Rows<'_> {
         let log = ctx.model.events();
         let (first, end) = (log.forgotten(), log.next());
-        if !at.filter.is_set() {
+        if !at.filter.is_set() && !self.of_stream {
             return Rows::All { first, end };
         }
+        let stream = at.group(ctx).filter(|_| self.of_stream).map(|g| (g.membership.clone(), at.source));
         let mut hash = DefaultHasher::new();
         at.filter.text().hash(&mut hash);
+        if self.of_stream {
+            (at.group_id(), at.source).hash(&mut hash);
+        }
         self.scan.run(hash.finish(), first, end, |n| {
             let Some(e) = get(log, n) else { return false };
-            at.filter.expr().passes(&Happening(e))
+            let here = stream.as_ref().is_none_or(|(m, from)| {
+                // Blocking a source makes another membership of the same group.
+                let same = |o: &Membership| o.endpoint() == m.endpoint() && o.iface == m.iface;
+                e.membership.as_deref().is_some_and(same) && (e.source.is_none() || e.source == *from)
+            });
+            here && at.filter.expr().passes(&Happening(e))
         });
         Rows::Some(self.scan.matches())
     }
@@ -93,6 +110,7 @@ impl Pane for Events {
         let height = self.body.height as usize;
         let selected = at.event;
         let rows = self.rows(at, ctx);
+        let found = rows.len();
         let window = feed.window(&rows, selected, height);
         let drawn: Vec<u64> = window.filter_map(|place| rows.at(place)).collect();
         (self.feed, self.drawn) = (feed, drawn);
@@ -101,7 +119,10 @@ impl Pane for Events {
             n => format!("{} older ones are forgotten", units::count(n)),
         };
         let words = Words {
-            title: format!("Events  {}", units::count(log.next())),
+            title: match self.of_stream {
+                true => format!("Events of this stream  {}", units::count(found as u64)),
+                false => format!("Events  {}", units::count(log.next())),
+            },
             right: if selected.is_none() {
                 "following ▾".into()
             } else {
@@ -112,7 +133,9 @@ impl Pane for Events {
         };
         let inner = frame(area, buf, theme, focused, &words);
         if self.drawn.is_empty() {
-            let line = if at.filter.is_set() && log.next() > 0 {
+            let line = if self.of_stream && !at.filter.is_set() {
+                "nothing has happened to this stream yet".into()
+            } else if at.filter.is_set() && log.next() > 0 {
                 nothing_matches(at)
             } else {
                 "nothing has happened yet: joins, new sources, silence and interface changes stand here"

@@ -23,7 +23,6 @@ const VALUE_MAX: usize = 400;
 #[derive(Default)]
 pub struct Fields {
     top: usize,
-    selected: usize,
     height: usize,
     body: Rect,
 }
@@ -63,11 +62,22 @@ fn fields(at: &Shared, ctx: &Ctx<'_>) -> Option<Vec<Field>> {
     Some(list)
 }
 
-impl Fields {
-    fn shift(&mut self, by: isize, at: &mut Shared, ctx: &Ctx<'_>) {
-        let Some(list) = fields(at, ctx) else { return };
-        self.selected = self.selected.saturating_add_signed(by).min(list.len().saturating_sub(1));
-        at.field = list.get(self.selected).map_or(0..0, |f| f.range.clone());
+/// Selects the field `by` places on.
+fn shift(by: isize, at: &mut Shared, ctx: &Ctx<'_>) {
+    let Some(list) = fields(at, ctx) else { return };
+    at.field_place = at.field_place.saturating_add_signed(by).min(list.len().saturating_sub(1));
+    at.field = list.get(at.field_place).map_or(0..0, |f| f.range.clone());
+}
+
+/// Selects the next field that stands in the payload, or the one before; round at the ends.
+pub fn jump(forward: bool, at: &mut Shared, ctx: &Ctx<'_>) {
+    let list = fields(at, ctx).unwrap_or_default();
+    let n = list.len();
+    let from = if at.field.is_empty() && forward { n.saturating_sub(1) } else { at.field_place.min(n) };
+    let place = |k: usize| if forward { (from + k) % n } else { (from + n - k % n) % n };
+    match (1..=n).map(place).find(|&i| !list[i].range.is_empty()) {
+        Some(i) => (at.field_place, at.field) = (i, list[i].range.clone()),
+        None => at.message = Some("no field is known in this payload".to_owned()),
     }
 }
 
@@ -83,8 +93,12 @@ impl Pane for Fields {
             return empty(buf, inner, &["select a packet to see its fields".to_owned()], ctx.theme.dim);
         };
         self.height = area.height.saturating_sub(2) as usize;
-        self.selected = self.selected.min(list.len() - 1);
-        self.top = self.top.min(self.selected).max((self.selected + 1).saturating_sub(self.height));
+        at.field_place = at.field_place.min(list.len() - 1);
+        if !at.field.is_empty() {
+            // Another packet may have it elsewhere.
+            at.field = list[at.field_place].range.clone();
+        }
+        self.top = self.top.min(at.field_place).max((at.field_place + 1).saturating_sub(self.height));
         self.top = self.top.min(list.len().saturating_sub(self.height));
         if list.len() > self.height {
             words.bottom_right =
@@ -96,7 +110,7 @@ impl Pane for Fields {
         let names = names.clamp(8, (inner.width as usize / 2).max(8));
         let lines = list.iter().enumerate().skip(self.top).take(self.height);
         for ((i, f), y) in lines.zip(inner.y..) {
-            if i == self.selected {
+            if i == at.field_place {
                 if focused {
                     buf.set_style(Rect { y, height: 1, ..inner }, ctx.theme.selected);
                 }
@@ -122,7 +136,7 @@ impl Pane for Fields {
 
     fn command(&mut self, cmd: Cmd, at: &mut Shared, ctx: &Ctx<'_>) -> Reply {
         match movement(cmd, self.height) {
-            Some(by) => self.shift(by, at, ctx),
+            Some(by) => shift(by, at, ctx),
             None => return Reply::Ignored,
         }
         Reply::Done
@@ -130,18 +144,18 @@ impl Pane for Fields {
 
     fn click(&mut self, _x: u16, y: u16, at: &mut Shared, ctx: &Ctx<'_>) {
         if let Some(line) = y.checked_sub(self.body.y).filter(|l| *l < self.body.height) {
-            self.selected = self.top + line as usize;
-            self.shift(0, at, ctx);
+            at.field_place = self.top + line as usize;
+            shift(0, at, ctx);
         }
     }
 
     fn wheel(&mut self, lines: isize, at: &mut Shared, ctx: &Ctx<'_>) {
-        self.shift(lines, at, ctx);
+        shift(lines, at, ctx);
     }
 
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {
         let list = fields(at, ctx)?;
-        let f = list.get(self.selected)?;
+        let f = list.get(at.field_place)?;
         Some(if f.value.is_empty() { f.name.clone() } else { format!("{}: {}", f.name, f.value) })
     }
 }

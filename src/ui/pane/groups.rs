@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr;
 
 use crate::base::group::{Membership, MembershipId, SourceFilter};
 use crate::base::text::visible;
@@ -376,6 +377,12 @@ impl Pane for Groups {
         let faces = ctx.model.groups().map(|g| g.membership.iface.len()).max().unwrap_or(0);
         if narrow {
             columns[WHAT].widths = Widths::Range(8, 40);
+        }
+        // What a group is comes before how many packets it had.
+        let rows: Vec<&Group> = ctx.model.groups().take(REMEMBERED / 64).collect();
+        let what = rows.iter().map(|g| self.what(g, now).width()).max().unwrap_or(0);
+        if !narrow {
+            columns[WHAT].widths = Widths::Range((what as u16).clamp(16, 30), 60);
         }
         let first = ctx.model.groups().next().map(|g| &g.membership.iface);
         let one_iface = ctx.model.groups().all(|g| Some(&g.membership.iface) == first);

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::base::text::visible_bytes;
 use crate::base::units;
 use crate::ui::format::clock_us;
 use crate::ui::keys::Cmd;
@@ -64,18 +65,28 @@ impl Pane for Hex {
         } else {
             String::new()
         };
+        let before = if at.diff { at.before(ctx) } else { None };
         let words = Words {
+            bottom: match (at.diff, before) {
+                (false, _) => "D: difference to the packet before".to_owned(),
+                (true, None) => "no packet before it is kept of this source".to_owned(),
+                (true, Some(b)) => {
+                    let n = hex::differences(bytes, b);
+                    format!("{n} of {} differ from the packet before", units::bytes(bytes.len() as u64))
+                }
+            },
             title: format!("Bytes of {}", clock_us(p.datagram.time, ctx.utc_offset_s)),
             right: format!("{} B{cut}", p.datagram.len),
             bottom_right: scrolled,
-            ..Words::default()
         };
         let inner = frame(area, buf, ctx.theme, focused, &words);
         let padded = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
         if bytes.is_empty() {
             return empty(buf, inner, &["an empty datagram".to_owned()], ctx.theme.dim);
         }
-        hex::draw(buf, padded, bytes, self.top, &at.field, ctx.theme);
+        let found = at.filter.expr().found_in(bytes);
+        let marks = hex::Marks { field: std::slice::from_ref(&at.field), found: &found, before };
+        hex::draw(buf, padded, bytes, self.top, marks, ctx.theme);
     }
 
     fn command(&mut self, cmd: Cmd, at: &mut Shared, ctx: &Ctx<'_>) -> Reply {
@@ -94,6 +105,6 @@ impl Pane for Hex {
 
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {
         let (_, bytes) = at.packet(ctx)?;
-        Some(bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "))
+        Some(visible_bytes(bytes, usize::MAX / 8))
     }
 }

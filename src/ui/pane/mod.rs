@@ -11,14 +11,17 @@ use crate::ui::layer::Ctx;
 use crate::ui::shared::Shared;
 use crate::ui::widget::table::Column;
 
+pub mod charts;
 pub mod events;
 pub mod fields;
 pub mod groups;
 pub mod hex;
+pub mod histogram;
 pub mod ifaces;
 pub mod packets;
 pub mod scan;
 pub mod sources;
+pub mod stream;
 
 /// What a pane shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +40,12 @@ pub enum Kind {
     Ifaces,
     /// The event log.
     Events,
+    /// What a stream is.
+    Stream,
+    /// Its last minute.
+    Charts,
+    /// Its gaps.
+    Histogram,
 }
 
 /// What a pane made of a command.

@@ -16,7 +16,7 @@ use crate::ui::layer::Ctx;
 use crate::ui::pane::groups::spec;
 use crate::ui::pane::scan::Scan;
 use crate::ui::pane::{Kind, Pane, Reply, movement, nothing_matches};
-use crate::ui::shared::{Held, Shared};
+use crate::ui::shared::{Held, Shared, before};
 use crate::ui::widget::feed::{Feed, Rows};
 use crate::ui::widget::frame::{Words, empty, frame, put, put_right};
 
@@ -78,7 +78,8 @@ impl Packets {
         let held = number.and_then(|n| {
             let ring = &at.group(ctx)?.packets;
             let p = ring.get(n)?;
-            Some(Held { packet: *p, payload: ring.payload(p).to_vec() })
+            let before = before(ring, p).map(<[u8]>::to_vec);
+            Some(Held { packet: *p, payload: ring.payload(p).to_vec(), before })
         });
         // A row that is forgotten meanwhile leaves what is looked at as it is.
         if held.is_some() || number.is_none() {
@@ -119,6 +120,7 @@ struct Row<'a> {
     y: u16,
     selected: bool,
     focused: bool,
+    marked: bool,
     ctx: &'a Ctx<'a>,
 }
 
@@ -144,7 +146,12 @@ fn draw_row(buf: &mut Buffer, p: &Packet, payload: &[u8], r: &Row<'_>) {
     };
     column(buf, 16, &clock_us(p.datagram.time, r.ctx.utc_offset_s), false, theme.dim);
     let style = if p.ours { theme.ours } else { theme.text };
-    column(buf, 1, if p.ours { "→" } else { " " }, false, style);
+    let sign = match (r.marked, p.ours) {
+        (true, _) => ("◆", theme.silent),
+        (_, true) => ("→", style),
+        _ => (" ", style),
+    };
+    column(buf, 1, sign.0, false, sign.1);
     column(buf, 21, &clip_middle(&p.datagram.source.to_string(), 21), false, style);
     let cut = if p.datagram.is_truncated() { "!" } else { "" };
     column(buf, 6, &format!("{}{cut}", p.datagram.len), true, theme.text);
@@ -160,13 +167,15 @@ fn draw_row(buf: &mut Buffer, p: &Packet, payload: &[u8], r: &Row<'_>) {
         let dscp = p.datagram.tos.map(|t| dscp::label(t >> 2));
         column(buf, 4, &dscp.unwrap_or_else(|| ABSENT.into()), true, theme.dim);
     }
+    // Two blanks set the text apart from the figures.
+    x += 1;
     let room = r.area.right().saturating_sub(x) as usize;
     put(buf, x, y, room, &format::preview(p, payload, room), theme.text);
 }
 
 fn draw_head(buf: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let wide = if area.width >= WIDE { "     GAP TTL DSCP " } else { "" };
-    let text = format!(" {:<18} {:<21} {:>6} {wide}PAYLOAD", "TIME", "SOURCE", "SIZE B");
+    let text = format!(" {:<18} {:<21} {:>6} {wide} PAYLOAD", "TIME", "SOURCE", "SIZE B");
     put(buf, area.x, area.y, area.width as usize, &text, ctx.theme.dim);
 }
 
@@ -207,7 +216,8 @@ impl Pane for Packets {
         for (i, &n) in self.drawn.iter().enumerate() {
             let Some(p) = g.packets.get(n) else { continue };
             let y = self.body.y + i as u16;
-            let row = Row { area: inner, y, selected: selected == Some(n), focused, ctx };
+            let marked = at.marks.contains(&(g.id, n));
+            let row = Row { area: inner, y, selected: selected == Some(n), focused, marked, ctx };
             draw_row(buf, p, g.packets.payload(p), &row);
         }
         at.filter.highlight(buf, self.body, ctx.theme.matched);
@@ -220,6 +230,16 @@ impl Pane for Packets {
         }
         match cmd {
             Cmd::Follow => at.hold(None),
+            Cmd::NextMark => {
+                let Some(g) = at.group(ctx) else { return Reply::Done };
+                let all = at.marks.range((g.id, bounds(g).0)..=(g.id, u64::MAX)).rev().map(|m| m.1);
+                let here = at.held.as_ref().map_or(u64::MAX, |h| h.packet.number);
+                let older = all.clone().find(|&n| n < here).or(all.clone().next());
+                match older {
+                    Some(n) => Self::hold(Some(n), at, ctx),
+                    None => at.message = Some("no packet of this group is marked · M marks one".to_owned()),
+                }
+            }
             Cmd::Open => {
                 if at.held.is_none() {
                     Self::hold(self.drawn.first().copied(), at, ctx);

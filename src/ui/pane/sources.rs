@@ -305,10 +305,7 @@ impl Pane for Sources {
         }
         match cmd {
             Cmd::Open => {
-                let Some(from) = at.source else { return Reply::Done };
-                at.only_source = Some(from);
-                at.hold(None);
-                return Reply::Focus(Kind::Packets);
+                return Reply::Focus(Kind::Stream);
             }
             Cmd::SortLeft => self.grid.sort_by(-1),
             Cmd::SortRight => self.grid.sort_by(1),

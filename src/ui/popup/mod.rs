@@ -1,5 +1,6 @@
-//! The screen's own pop-ups: help, palette, column chooser.
+//! The screen's own pop-ups: help, palette, column and protocol chooser.
 
 pub mod chooser;
 pub mod help;
 pub mod palette;
+pub mod protocol;

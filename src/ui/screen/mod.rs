@@ -88,7 +88,8 @@ pub struct Screen {
     keys: KeyMap,
     views: Vec<View>,
     current: usize,
-    came_from: Option<usize>,
+    /// The views that were opened from one another, as far as they can be gone back through.
+    came_from: Vec<usize>,
     shared: Shared,
     layers: Vec<Box<dyn Layer>>,
     typing: Option<Typing>,
@@ -115,7 +116,7 @@ impl Screen {
             keys: KeyMap::default(),
             views: views.collect(),
             current: 0,
-            came_from: None,
+            came_from: Vec::new(),
             shared: Shared::default(),
             layers: Vec::new(),
             typing: None,

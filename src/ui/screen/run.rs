@@ -8,13 +8,19 @@ use crate::ui::action::Action;
 use crate::ui::filter::Filter;
 use crate::ui::keys::{self, Cmd};
 use crate::ui::layer::Ctx;
+use crate::ui::pane::fields;
 use crate::ui::pane::groups::spec;
 use crate::ui::pane::{Kind, Reply};
 use crate::ui::popup::chooser::Chooser;
 use crate::ui::popup::help::Help;
 use crate::ui::popup::palette::Palette;
+use crate::ui::popup::protocol::ProtocolChooser;
+use crate::ui::reading;
 use crate::ui::screen::{Screen, Typing, plan};
 use crate::ui::view::VIEWS;
+
+/// Packets that can be marked.
+const MARKS_MAX: usize = 1_000;
 
 impl Screen {
     /// Does what a row of the table says, if it works now.
@@ -36,7 +42,7 @@ impl Screen {
             Cmd::Suspend => self.shared.actions.push(Action::Suspend),
             Cmd::Redraw => self.shared.actions.push(Action::Redraw),
             Cmd::View(key) => {
-                self.came_from = None;
+                self.came_from.clear();
                 self.show(VIEWS.iter().position(|v| v.key() == key));
             }
             Cmd::NextPane => self.step_focus(1, ctx),
@@ -61,6 +67,11 @@ impl Screen {
                     self.layers.push(Box::new(Chooser::new(choice)));
                 }
             }
+            Cmd::NextField | Cmd::PrevField => fields::jump(cmd == Cmd::NextField, &mut self.shared, ctx),
+            Cmd::Diff => self.shared.diff ^= true,
+            Cmd::Mark => self.mark(ctx),
+            Cmd::NextMark => self.say("marks are gone through in the list of packets"),
+            Cmd::CopyHex => self.copy_hex(ctx),
             Cmd::Copy => match v.panes[v.focus].copy(&self.shared, ctx) {
                 Some(text) => {
                     self.say(format!("copied: {}", visible(&text, 200)));
@@ -113,6 +124,12 @@ impl Screen {
                 let mode = if g.responding { Respond::Off } else { Respond::Probes };
                 self.shared.actions.push(Action::Respond(g.id, mode));
             }
+            Cmd::Protocol => {
+                let Some(s) = self.shared.source.and_then(|from| g.sources.get(from)) else { return };
+                let what = s.protocol().map_or("unknown", |p| p.name);
+                let reason = format!("{what} · {}", reading::recognition(s));
+                self.layers.push(Box::new(ProtocolChooser::new(g.id, s.endpoint, reason)));
+            }
             Cmd::Block => {
                 let Some(from) = self.shared.source else { return };
                 let action = if g.lets_through(from.ip) {
@@ -128,21 +145,46 @@ impl Screen {
         }
     }
 
+    fn mark(&mut self, ctx: &Ctx<'_>) {
+        let Some(id) = self.shared.group_id() else { return };
+        let Some(number) = self.shared.packet(ctx).map(|(p, _)| p.number) else { return };
+        if !self.shared.marks.remove(&(id, number)) {
+            if self.shared.marks.len() == MARKS_MAX {
+                return self.say(format!("{MARKS_MAX} packets are marked: take one away first"));
+            }
+            self.shared.marks.insert((id, number));
+        }
+    }
+
+    fn copy_hex(&mut self, ctx: &Ctx<'_>) {
+        let Some((_, bytes)) = self.shared.packet(ctx) else { return };
+        let part = bytes.get(self.shared.field.clone()).filter(|f| !f.is_empty());
+        let what = if part.is_some() { "the field" } else { "the payload" };
+        let bytes = part.unwrap_or(bytes);
+        let text = bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ");
+        self.say(format!("copied {what} as hex: {}", visible(&text, 120)));
+        self.shared.actions.push(Action::Copy(text));
+    }
+
     fn show(&mut self, view: Option<usize>) {
         self.current = view.unwrap_or(self.current);
     }
 
     /// One step back: what was done last to narrow the view is undone first.
     fn back(&mut self) {
-        let came_from = self.came_from.take();
         let s = &mut self.shared;
         let v = &mut self.views[self.current];
         if v.zoomed {
             v.zoomed = false;
-        } else if v.focus > 0 && came_from.is_none() && s.only_source.is_none() {
+        } else if v.focus > 0 && self.came_from.is_empty() && s.only_source.is_none() {
             v.focus = 0;
-        } else if let Some(view) = came_from {
+        } else if let Some(view) = self.came_from.pop() {
             self.current = view;
+            if self.focused() == Kind::Stream {
+                // Its packets were opened from there: that was what narrowed them.
+                self.shared.only_source = None;
+                self.shared.hold(None);
+            }
         } else if s.only_source.take().is_some() {
             s.hold(None);
         } else if s.filter.is_set() {
@@ -165,14 +207,19 @@ impl Screen {
     }
 
     fn focus_kind(&mut self, kind: Kind, ctx: &Ctx<'_>) {
-        let order = std::iter::once(self.current).chain((0..self.views.len()).filter(|v| *v != self.current));
+        // This view, or else the next one that has it.
+        let n = self.views.len();
+        let order = (0..n).map(|k| (self.current + k) % n);
         for view in order.collect::<Vec<_>>() {
             let found = self.views[view].panes.iter().position(|p| p.kind() == kind);
             if let Some(pane) = found
                 && self.would_show(view, pane, ctx)
             {
                 if view != self.current {
-                    self.came_from = Some(self.current);
+                    if self.came_from.len() == VIEWS.len() {
+                        self.came_from.remove(0);
+                    }
+                    self.came_from.push(self.current);
                 }
                 self.current = view;
                 self.view().focus = pane;

@@ -116,21 +116,127 @@ fn every_column_can_be_sorted_by_both_ways() {
 }
 
 #[test]
-fn enter_goes_from_group_to_source_to_its_packets_to_their_bytes_and_esc_back() {
+fn enter_goes_from_group_to_stream_to_its_packets_to_their_bytes_and_esc_back() {
     let mut d = desk();
     d.keys("<enter>");
     assert!(marked(&d, "Sources of").contains("10.1.2.20"));
     d.keys("j<enter>");
+    d.expect("● 10.1.2.21:5004 (cam-b.local) to 239.1.1.1:5004 on eth0");
+    d.expect("24 lost between sender and this host; nothing was dropped here");
+    d.keys("<enter>");
     d.expect("Packets of 10.1.2.21:5004 to 239.1.1.1:5004");
-    let packets = d.lines()[20..35].join("\n");
+    let packets = d.lines()[2..18].join("\n");
     assert!(packets.contains("10.1.2.21") && !packets.contains("10.1.2.20:"), "{packets}");
     d.keys("j<enter>");
     d.expect("Bytes of 16:01:04.940 000");
     d.expect("Fields");
     d.keys("<esc>");
-    d.expect("Groups");
+    d.expect("Last minute");
     d.keys("<esc>");
+    d.expect("╭ Groups");
     d.expect("Packets to 239.1.1.1:5004");
+}
+
+#[test]
+fn fields_are_jumped_through_lit_up_and_copied() {
+    let mut d = desk();
+    d.keys("3j");
+    // Version and what follows it stand in the first byte, the number in the third and fourth.
+    d.keys("n");
+    let all = d.keys("C");
+    assert!(matches!(&all[..], [Action::Copy(t)] if t.len() == 2), "{all:?}");
+    let mut seen = Vec::new();
+    for _ in 0..12 {
+        seen.extend(d.keys("nC"));
+    }
+    // The selected packet has the number 42 248.
+    assert!(seen.contains(&Action::Copy("a5 08".into())), "{seen:?}");
+    assert_eq!(d.keys("nNC"), [seen.last().unwrap().clone()]);
+    // Without a field the whole payload is copied; as text it is made visible.
+    let mut d = desk();
+    d.keys("1j3j");
+    let hex = d.keys("C");
+    assert!(
+        matches!(&hex[..], [Action::Copy(t)] if t.starts_with("6f 75 72 73") || t.starts_with("68 65 6c 6c 6f")),
+        "{hex:?}"
+    );
+    let text = d.keys("<enter>c");
+    assert!(matches!(&text[..], [Action::Copy(t)] if t.contains("hello") && t.contains('␛')), "{text:?}");
+}
+
+#[test]
+fn the_difference_to_the_packet_before_is_shown_on_request() {
+    use ratatui::style::Style;
+    let mut d = desk();
+    d.keys("1j3jjjj");
+    d.expect("D: difference to the packet before");
+    d.keys("D");
+    // "hello 9 …" to "hello 10 …": the number.
+    let line = d.lines().into_iter().find(|l| l.contains("differ from the packet before")).unwrap();
+    let n: usize =
+        line.split("differ").next().unwrap().split_whitespace().rev().nth(3).unwrap().parse().unwrap();
+    assert!((1..=3).contains(&n), "{line}");
+    let silent = Style::new().patch(d.theme.silent).fg.unwrap();
+    let y = d.lines().iter().position(|l| l.contains("│ 0000  ")).unwrap() as u16;
+    let row: Vec<u16> = (0..120).filter(|&x| d.buffer()[(x, y)].fg == silent).collect();
+    assert_eq!(row.len(), 3 * n, "two digits and a character each: {row:?}");
+    d.keys("D");
+    d.expect("D: difference");
+    // The first packet of a source has none before it.
+    d.keys("<end>D");
+    d.expect("no packet before it is kept");
+}
+
+#[test]
+fn packets_are_marked_and_found_again() {
+    let mut d = desk();
+    d.keys("3jjM");
+    let chosen = marked(&d, "Packets to");
+    assert!(chosen.contains('◆'), "{chosen}");
+    d.keys("jjjjM<home>f'");
+    let newest = marked(&d, "Packets to");
+    assert!(newest.contains('◆') && newest[20..] == chosen[20..], "{newest}\n{chosen}");
+    d.keys("'");
+    assert_ne!(marked(&d, "Packets to"), newest);
+    d.keys("M''M'");
+    d.expect("no packet of this group is marked");
+}
+
+#[test]
+fn a_stream_can_be_taken_for_another_protocol() {
+    let mut d = desk();
+    let from = endpoint("10.1.2.20:5004");
+    d.keys("<enter>P");
+    d.expect("Take 10.1.2.20:5004 for");
+    d.expect("RTP · certain");
+    assert_eq!(d.keys("mpeg<enter>"), [Action::SetProtocol(AUDIO, from, Some("mpegts"))]);
+    d.world.model.set_protocol(AUDIO, from, crate::wire::by_id("mpegts"));
+    d.keys("<enter>");
+    d.expect("given by you");
+    assert_eq!(d.keys("P<enter>"), [Action::SetProtocol(AUDIO, from, None)]);
+    d.keys("Pzzz<enter>");
+    d.expect("no protocol of that name");
+}
+
+#[test]
+fn the_stream_view_steps_through_the_senders_and_shows_only_their_events() {
+    let mut d = desk();
+    d.keys("2");
+    d.expect("stream 1 of 2");
+    d.keys("j");
+    d.expect("stream 2 of 2");
+    d.expect("◆ marking changed");
+    d.keys("k");
+    d.expect("● 10.1.2.20:5004 (cam-a.local)");
+    d.expect("no number is missing");
+    d.expect_not("◆ marking changed");
+    // A payload without a counter has no losses that could be seen: a dash and the words for it.
+    d.keys("1j2");
+    d.expect("to 239.255.0.17:9999");
+    d.expect("no counter is known in this payload");
+    // Nobody sends here.
+    d.keys("1jjj2");
+    d.expect("nobody has sent to 239.3.3.3:319 on eth2");
 }
 
 #[test]

@@ -25,6 +25,9 @@ fn the_other_views() {
     assert_snapshot!("packets_80x24", screen(80, 24, "3jj"));
     assert_snapshot!("packets_120x36", screen(120, 36, "3jj<tab>jj"));
     assert_snapshot!("packets_200x60", screen(200, 60, "3"));
+    assert_snapshot!("stream_80x24", screen(80, 24, "<enter>j<enter>"));
+    assert_snapshot!("stream_120x36", screen(120, 36, "<enter>j<enter>"));
+    assert_snapshot!("stream_200x60", screen(200, 60, "<enter>j<enter>"));
     assert_snapshot!("network_80x24", screen(80, 24, "4j"));
     assert_snapshot!("network_120x36", screen(120, 36, "4jj"));
     assert_snapshot!("events_80x24", screen(80, 24, "6jj"));

@@ -9,6 +9,7 @@ pub mod events;
 pub mod live;
 pub mod network;
 pub mod packets;
+pub mod stream;
 
 /// A row of the table of views.
 pub struct ViewRow {
@@ -64,6 +65,7 @@ macro_rules! view {
 /// The views, in the order of the tabs.
 pub static VIEWS: &[ViewRow] = &[
     view!('1', "1", "Live", "view-live", "groups, their sources, their packets", live),
+    view!('2', "2", "Stream", "view-stream", "one stream: what it is, figures, charts, events", stream),
     view!('3', "3", "Packets", "view-packets", "packets with their fields and bytes", packets),
     view!('4', "4", "Network", "view-network", "interfaces and the memberships on each", network),
     view!('6', "6", "Events", "view-events", "what happened, and when", events),
