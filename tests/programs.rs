@@ -91,6 +91,10 @@ fn avahi_announces_its_host_and_says_goodbye() {
     if !has(test_name!(), "avahi-daemon", "--version") {
         return;
     }
+    if support::required("MCSCOPE_TEST_IN_USER_NAMESPACE") {
+        let why = "avahi-daemon does not run as root of a user namespace";
+        return support::skip(test_name!(), why, "MCSCOPE_REQUIRE_TOOLS");
+    }
     let Some(lab) = lab!(Options::default()) else { return };
     let Some(judge) = Judge::listen(test_name!(), &lab, 2, "net0") else { return };
     let sandbox = Sandbox::new();

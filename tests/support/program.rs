@@ -9,11 +9,11 @@ use super::pty::{Term, text};
 use super::run::{Outcome, Running, Sandbox};
 use super::traffic::{Count, Sending};
 
-/// A group on the loopback interface that no other test run on this machine uses, as long as each
-/// test takes a port of its own.
+/// A group on the loopback interface that no other test run on this machine uses, and no other test
+/// of this run whose port differs in its last six bits.
 pub fn own_group(port: u16) -> SocketAddr {
-    let id = std::process::id().to_be_bytes();
-    SocketAddr::new(Ipv4Addr::new(239, 192 | (id[1] & 63), id[2], id[3]).into(), port)
+    let own = (std::process::id() & 0xffff) << 6 | u32::from(port & 63);
+    SocketAddr::new(Ipv4Addr::from(u32::from(Ipv4Addr::new(239, 192, 0, 0)) | own).into(), port)
 }
 
 /// The group as it is named on a command line.
