@@ -86,25 +86,27 @@ pub fn run(
         }
     }
     let mut dash = Dashboard {
-        session,
+        scene: Scene {
+            session,
+            theme,
+            recent,
+            host: limits::hostname().unwrap_or_else(|| "this host".to_owned()),
+            frozen: None,
+            utc_offset_s: 0,
+        },
         screen: Screen::new(screen::Settings { dialogs: Box::new(Standard::default()) }),
         terminal,
-        theme,
         places: places.filter(|_| !demo),
-        recent,
-        host: limits::hostname().unwrap_or_else(|| "this host".to_owned()),
         resolve: !common.no_resolve && config.resolve.unwrap_or(true),
-        frozen: None,
-        utc_offset_s: 0,
         exit: None,
     };
     let outcome = dash.run();
     dash.terminal.leave();
     // The senders before the listeners: nothing is sent that nobody would count.
     drop(senders);
-    dash.session.stop(|_, _| {}, |_, _| {});
-    if let (Some(places), false) = (&dash.places, dash.recent.is_empty())
-        && let Err(e) = places.remember(&dash.recent)
+    dash.scene.session.stop(|_, _| {}, |_, _| {});
+    if let (Some(places), false) = (&dash.places, dash.scene.recent.is_empty())
+        && let Err(e) = places.remember(&dash.scene.recent)
     {
         eprintln!("mcscope: {e}");
     }
@@ -135,18 +137,40 @@ fn first_rows(
     Ok(resolve_groups(&wanted, ifaces)?.into_iter().map(|m| (m, Origin::User, None)).collect())
 }
 
-struct Dashboard {
+/// What the screen may read.
+struct Scene {
     session: Session,
-    screen: Screen,
-    terminal: Terminal,
     theme: Theme,
-    places: Option<Places>,
     recent: Vec<String>,
     host: String,
-    resolve: bool,
     /// The model as it was when the screen was paused.
     frozen: Option<Box<Model>>,
     utc_offset_s: i32,
+}
+
+impl Scene {
+    fn ctx(&self, selected: Option<MembershipId>) -> Ctx<'_> {
+        let live = &self.session.model;
+        Ctx {
+            model: self.frozen.as_deref().unwrap_or(live),
+            theme: &self.theme,
+            now: live.now(),
+            utc_offset_s: self.utc_offset_s,
+            names: &self.session.names,
+            sends: &self.session.sends,
+            recent: &self.recent,
+            host: &self.host,
+            selected,
+        }
+    }
+}
+
+struct Dashboard {
+    scene: Scene,
+    screen: Screen,
+    terminal: Terminal,
+    places: Option<Places>,
+    resolve: bool,
     exit: Option<Exit>,
 }
 
@@ -161,7 +185,7 @@ impl Dashboard {
         let mut drawn = Instant::now();
         let (mut key_waits, mut moved) = (false, true);
         while self.exit.is_none() {
-            let busy = self.session.pump(|_, _| {}, |_, _| {});
+            let busy = self.scene.session.pump(|_, _| {}, |_, _| {});
             moved |= busy;
             let now = Instant::now();
             let pace = match (key_waits, moved) {
@@ -172,7 +196,7 @@ impl Dashboard {
             let due = drawn + pace;
             if now >= due {
                 self.advance();
-                for text in std::mem::take(&mut self.session.ended) {
+                for text in std::mem::take(&mut self.scene.session.ended) {
                     self.screen.say(text);
                 }
                 if self.draw()? {
@@ -197,11 +221,11 @@ impl Dashboard {
                 select! {
                     recv(input) -> e => event = Some(e.unwrap_or(None)),
                     recv(signals) -> s => if let Ok(s) = s { self.signal(s)? },
-                    recv(self.session.engine().updates()) -> u => if let Ok(u) = u {
-                        self.session.update(u);
+                    recv(self.scene.session.engine().updates()) -> u => if let Ok(u) = u {
+                        self.scene.session.update(u);
                         moved = true;
                     },
-                    recv(self.session.engine().batches()) -> b => if let Ok(b) = b { self.session.hold(b) },
+                    recv(self.scene.session.engine().batches()) -> b => if let Ok(b) = b { self.scene.session.hold(b) },
                     default(wait) => {}
                 }
             }
@@ -224,28 +248,17 @@ impl Dashboard {
 
     fn advance(&mut self) {
         let now = clock::now();
-        self.session.model.advance(now);
+        self.scene.session.model.advance(now);
         // Twice a year it changes; a look in the system's table is cheap.
-        self.utc_offset_s = local_offset(now.wall);
+        self.scene.utc_offset_s = local_offset(now.wall);
     }
 
     fn draw(&mut self) -> std::io::Result<bool> {
-        let Dashboard { session, screen, terminal, theme, recent, host, frozen, utc_offset_s, .. } = self;
-        let model = frozen.as_deref().unwrap_or(&session.model);
-        let ctx = Ctx {
-            model,
-            theme,
-            now: session.model.now(),
-            utc_offset_s: *utc_offset_s,
-            names: &session.names,
-            sends: &session.sends,
-            recent,
-            host,
-            selected: screen.selected(),
-        };
+        let Dashboard { scene, screen, terminal, .. } = self;
+        let ctx = scene.ctx(screen.selected());
         let drawn = terminal.draw(|frame| screen.draw(frame, &ctx))?;
         if drawn {
-            for action in self.screen.asks(self.session.model.now()) {
+            for action in self.screen.asks(self.scene.session.model.now()) {
                 self.act(action)?;
             }
         }
@@ -253,28 +266,14 @@ impl Dashboard {
     }
 
     fn input(&mut self, event: Event) -> std::io::Result<()> {
-        let actions = {
-            let Dashboard { session, screen, theme, recent, host, frozen, utc_offset_s, .. } = self;
-            let model = frozen.as_deref().unwrap_or(&session.model);
-            let ctx = Ctx {
-                model,
-                theme,
-                now: session.model.now(),
-                utc_offset_s: *utc_offset_s,
-                names: &session.names,
-                sends: &session.sends,
-                recent,
-                host,
-                selected: screen.selected(),
-            };
-            screen.handle(&event, &ctx)
-        };
+        let Dashboard { scene, screen, .. } = self;
+        let actions = screen.handle(&event, &scene.ctx(screen.selected()));
         for action in actions {
             self.act(action)?;
         }
-        match (self.screen.paused().is_some(), &self.frozen) {
-            (true, None) => self.frozen = Some(Box::new(self.session.model.clone())),
-            (false, Some(_)) => self.frozen = None,
+        match (self.screen.paused().is_some(), &self.scene.frozen) {
+            (true, None) => self.scene.frozen = Some(Box::new(self.scene.session.model.clone())),
+            (false, Some(_)) => self.scene.frozen = None,
             _ => {}
         }
         Ok(())
@@ -284,42 +283,44 @@ impl Dashboard {
         match action {
             Action::Join { memberships, typed, keep } => {
                 for m in memberships {
-                    self.session.join(m, Origin::User, None);
+                    self.scene.session.join(m, Origin::User, None);
                 }
-                self.recent.retain(|r| *r != typed);
+                self.scene.recent.retain(|r| *r != typed);
                 if keep
                     && let Some(places) = &self.places
                     && let Err(e) = places.keep(&typed)
                 {
                     self.note(format!("not kept for next time: {e}"));
                 }
-                self.recent.insert(0, typed);
+                self.scene.recent.insert(0, typed);
             }
-            Action::Leave(ids) => self.session.leave(&ids),
+            Action::Leave(ids) => self.scene.session.leave(&ids),
             Action::Undo => {
-                if self.session.undo() == 0 {
+                if self.scene.session.undo() == 0 {
                     self.note("nothing was left that could be joined again".to_owned());
                 }
             }
-            Action::Retry(id) => self.session.retry(id),
-            Action::Reset(which) => self.session.model.reset(which),
-            Action::Send(job) => drop(self.session.send(*job)),
+            Action::Retry(id) => self.scene.session.retry(id),
+            Action::Reset(which) => self.scene.session.model.reset(which),
+            Action::Send(job) => {
+                self.scene.session.send(*job);
+            }
             Action::SendFile { path, job } => self.send_file(&path, *job),
             Action::SendTest(id) => self.send_test(id),
-            Action::StopSend(id) => self.session.command(Command::StopSend(id)),
-            Action::Respond(id, mode) => self.session.respond(id, mode),
-            Action::Block(id, ip) => self.session.command(Command::Block(id, ip)),
-            Action::Unblock(id, ip) => self.session.command(Command::Unblock(id, ip)),
+            Action::StopSend(id) => self.scene.session.command(Command::StopSend(id)),
+            Action::Respond(id, mode) => self.scene.session.respond(id, mode),
+            Action::Block(id, ip) => self.scene.session.command(Command::Block(id, ip)),
+            Action::Unblock(id, ip) => self.scene.session.command(Command::Unblock(id, ip)),
             Action::SetProtocol(id, from, word) => {
                 let protocol = word.and_then(wire::by_id);
-                if self.session.model.set_protocol(id, from, protocol) {
+                if self.scene.session.model.set_protocol(id, from, protocol) {
                     let what = protocol.map_or("what it is recognised as", |p| p.name);
                     self.screen.say(format!("{from} is taken for {what} · P: another"));
                 }
             }
             Action::Resolve(ip) => {
                 if self.resolve {
-                    self.session.command(Command::Resolve(ip));
+                    self.scene.session.command(Command::Resolve(ip));
                 }
             }
             Action::Copy(text) => self.terminal.copy(&text)?,
@@ -332,13 +333,15 @@ impl Dashboard {
 
     fn note(&mut self, text: String) {
         let now: Now = clock::now();
-        self.session.model.note(EventKind::Note, None, text, now);
+        self.scene.session.model.note(EventKind::Note, None, text, now);
     }
 
     /// Reads the file that a send is to carry.
     fn send_file(&mut self, path: &std::path::Path, job: SendJob) {
         match super::send::read(path) {
-            Ok(bytes) => drop(self.session.send(SendJob { payload: Payload::Bytes(bytes.into()), ..job })),
+            Ok(bytes) => {
+                self.scene.session.send(SendJob { payload: Payload::Bytes(bytes.into()), ..job });
+            }
             Err(e) => {
                 self.note(e.to_string());
                 self.screen.say(e.to_string());
@@ -348,10 +351,10 @@ impl Dashboard {
 
     /// One probe to the row's group, by the row's interface.
     fn send_test(&mut self, id: MembershipId) {
-        let Some(g) = self.session.model.group(id) else { return };
+        let Some(g) = self.scene.session.model.group(id) else { return };
         let m = g.membership.clone();
-        let text = format!("mcscope test from {}", self.host);
-        self.session.send(SendJob {
+        let text = format!("mcscope test from {}", self.scene.host);
+        self.scene.session.send(SendJob {
             to: m.endpoint(),
             iface: m.iface.clone(),
             payload: Payload::Probe { ping: false, text: Some(text) },
