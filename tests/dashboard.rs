@@ -349,16 +349,24 @@ fn enter_looks_into_a_group_and_a_packet_and_escape_goes_back() {
         Sending::to("239.1.1.1:5004").on("net0").port(4000).payload(Payload::Probe { run: 0xabcdef });
     lab.inside(1, || sending.count(2).ttl(5).go());
     wait_row(&mut term, &["●", "239.1.1.1", " 2 "]);
-    // From the group to its source, from the source to its packets, from a packet to its bytes.
+    // From the group to its source, to its stream or packets, to a packet's bytes.
     term.type_keys("<enter><enter><enter>");
     term.wait_text("6d 63 53 63");
     wait_row(&mut term, &["sent TTL", "5"]);
     wait_row(&mut term, &["run id", "0000000000abcdef"]);
     wait_row(&mut term, &["sequence"]);
-    // And back the same way: to the stream, to the group.
-    term.type_keys("<esc>");
-    term.wait_text("Gaps between packets");
-    term.type_keys("<esc>");
+    // And back again, a step at a time.
+    for _ in 0..3 {
+        let bytes = term.text().contains("Bytes of");
+        let stream = term.text().contains("Last minute");
+        if !bytes && !stream {
+            break;
+        }
+        term.type_keys("<esc>");
+        term.wait_until("one step back", |s| {
+            bytes && !text(s).contains("Bytes of") || stream && !text(s).contains("Last minute")
+        });
+    }
     term.wait_text("Sources of 239.1.1.1");
     wait_row(&mut term, &["239.1.1.1", "net0", " 2 "]);
     quit(term);

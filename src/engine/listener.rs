@@ -39,6 +39,11 @@ const CHARGE: u64 = 4096;
 const STARVED_UP_TO: f64 = 0.5;
 /// … and are asked for again after this.
 const STARVED: Duration = Duration::from_millis(2);
+/// Batches that a turn fills at the most: a sender faster than this thread must not keep it from
+/// looking up.
+const BATCHES_A_TURN: usize = 512;
+/// Turns that the end waits for free batches.
+const LAST_TURNS: usize = 100;
 /// Messages that may wait for a listener.
 const MESSAGES: usize = 64;
 
@@ -201,6 +206,7 @@ impl Run {
             self.say(Update::Failed { id: self.id, error: e.reason(), remedy: e.remedy() });
         }
         self.shared.listeners.fetch_sub(1, Ordering::Relaxed);
+        self.last_turn(&mut socket);
         self.settle(&mut socket);
         self.account
     }
@@ -271,7 +277,7 @@ impl Run {
     /// Takes all that the socket holds.
     fn turn(&mut self, socket: &mut GroupSocket) -> Result<Turn, crate::net::error::NetError> {
         let mut turn = Turn::default();
-        loop {
+        for _ in 0..BATCHES_A_TURN {
             let Some(mut batch) = self.shared.pool.take() else {
                 // The socket's own buffer is the better place to wait, as long as it has room.
                 if fill(socket).is_some_and(|f| f < STARVED_UP_TO) {
@@ -283,7 +289,7 @@ impl Run {
                 turn.packets += self.drained.packets - before.packets;
                 turn.bytes += self.drained.bytes - before.bytes;
                 self.count_drained();
-                if dry.dry || self.stop.load(Ordering::Acquire) {
+                if dry.dry {
                     return Ok(turn);
                 }
                 continue;
@@ -308,8 +314,22 @@ impl Run {
             turn.bytes += batch.datagrams().iter().map(|d| u64::from(d.len)).sum::<u64>();
             self.hand_on(batch);
             outcome?;
-            if dry || self.stop.load(Ordering::Acquire) {
+            if dry {
                 return Ok(turn);
+            }
+        }
+        Ok(turn)
+    }
+
+    /// Takes what the socket still holds at the end: received by the kernel for us is analysed or
+    /// counted, up to the last datagram.
+    fn last_turn(&mut self, socket: &mut GroupSocket) {
+        self.waker.clear();
+        for _ in 0..LAST_TURNS {
+            match self.turn(socket) {
+                // The front end gives batches back while it waits for us.
+                Ok(turn) if turn.starved => drop(self.waker.wait(Some(STARVED))),
+                _ => return,
             }
         }
     }

@@ -45,7 +45,9 @@ impl<'lab> Judge<'lab> {
         let tcpdump = !required("MCSCOPE_TEST_IN_USER_NAMESPACE");
         let mut command = lab.cmd(host, if tcpdump { "tcpdump" } else { "dumpcap" });
         if tcpdump {
-            command.args(["-n", "-U", "-B", "16384", "--immediate-mode", "-Z", "root"]);
+            // Immediate mode sets aside a slot of this length for each packet: of the default, 256 KiB, a few
+            // dozen would fill the buffer.
+            command.args(["-n", "-U", "-s", "9216", "-B", "32768", "--immediate-mode", "-Z", "root"]);
         } else {
             command.args(["-q", "-P", "-B", "16"]);
         }
