@@ -1,12 +1,12 @@
 //! Finds a counter in payloads of an unknown protocol: offset, width, byte order, step.
 //!
-//! 1. **Collect** the heads of the first [`SAMPLES`] payloads.
+//! 1. **Collect** the heads of the first payloads.
 //! 2. **Search** them for a field that counts up: nearly always by the same step, otherwise as
 //!    losses, late ones or identical repeats would have it. One field may be read at several widths
 //!    (a byte that counts beside a byte that stays the same may be one field of two bytes); all
 //!    readings stay in the run.
 //! 3. **Verify** on every further payload; a reading that is contradicted too often is given up, and
-//!    so is the finding when none is left. Loss is told from [`LIKELY`] payloads on.
+//!    so is the finding when none is left. Loss is told once some more have borne it out.
 //!
 //! A wrong finding is worse than none. What counts is a small step, never the steps of a clock: a
 //! field that stands still or moves on while nothing was lost is a time or a value.
