@@ -28,7 +28,8 @@ struct Narrow {
 pub struct Continuity {
     wide: Vec<SeqTracker>,
     narrow: Vec<Narrow>,
-    narrow_counts: SeqCounts,
+    /// Of narrow counters, and of wide ones that were given up.
+    others: SeqCounts,
     narrow_at: Mono,
 }
 
@@ -50,7 +51,7 @@ impl Continuity {
 
     /// All streams together.
     pub fn counts(&self) -> SeqCounts {
-        let mut sum = self.narrow_counts;
+        let mut sum = self.others;
         for s in &self.wide {
             sum += s.counts();
         }
@@ -58,16 +59,9 @@ impl Continuity {
     }
 
     /// Takes the next number of a datagram. `again` says that the datagram's bytes are those of the
-    /// one before; counters of streams that are given up are added to `retired`.
+    /// one before.
     #[inline]
-    pub(crate) fn offer(
-        &mut self,
-        s: SeqSample,
-        at: Mono,
-        again: bool,
-        retired: &mut SeqCounts,
-        here: &mut Here,
-    ) {
+    pub(crate) fn offer(&mut self, s: SeqSample, at: Mono, again: bool, here: &mut Here) {
         if s.bits <= 4 {
             return self.offer_narrow(s, at, again, here);
         }
@@ -79,13 +73,13 @@ impl Continuity {
             let quietest = (0..STREAMS_MAX).min_by_key(|&i| self.wide[i].last_at()).unwrap_or(0);
             let mut gone = self.wide.swap_remove(quietest);
             gone.settle(Mono(u64::MAX), here);
-            *retired += gone.counts();
+            self.others += gone.counts();
         }
         self.wide.push(SeqTracker::new(s, at));
     }
 
     fn offer_narrow(&mut self, s: SeqSample, at: Mono, again: bool, here: &mut Here) {
-        let c = &mut self.narrow_counts;
+        let c = &mut self.others;
         let before = std::mem::replace(&mut self.narrow_at, at);
         let value = s.value as u8 & 0x0f;
         // Without a count it names the number that comes next.
@@ -124,6 +118,6 @@ impl Continuity {
     pub(crate) fn clear(&mut self) {
         self.wide.clear();
         self.narrow.clear();
-        self.narrow_counts = SeqCounts::default();
+        self.others = SeqCounts::default();
     }
 }

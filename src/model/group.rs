@@ -11,6 +11,7 @@ use crate::model::packets::{Packet, PacketRing};
 use crate::model::quantile::Quantiles;
 use crate::model::rate::{Rate, RateWindow, Strip, Weight};
 use crate::model::sequence::SeqCounts;
+use crate::model::shape::{Peaks, Sizes};
 use crate::model::source::{Counters, Gaps, Noticed, Source, SourceTable, Stamp, State};
 
 /// A group that a person joined and that had nothing after this long is silent.
@@ -100,6 +101,10 @@ pub struct Group {
     pub gaps: Gaps,
     /// And how they are distributed; `None` before there are any.
     pub gap_quantiles: Option<Quantiles>,
+    /// Bursts in short windows, over all sources.
+    pub peaks: Peaks,
+    /// How many datagrams were of which size.
+    pub sizes: Sizes,
     /// The last second, including what was not analysed.
     pub rate: RateWindow,
     /// The last minute; begins when the membership stands.
@@ -146,6 +151,8 @@ impl Group {
             first: None,
             gaps: Gaps::default(),
             gap_quantiles: None,
+            peaks: Peaks::default(),
+            sizes: Sizes::default(),
             rate: RateWindow::default(),
             strip: None,
             state: State::Joining,
@@ -282,6 +289,8 @@ impl Group {
         if let Some(strip) = &mut self.strip {
             strip.add(at.mono, 1, u64::from(d.len));
         }
+        self.peaks.add(at.mono, d.len);
+        self.sizes.add(d.len);
         self.first.get_or_insert(at);
         self.last = Some(at);
         let to = self.membership.endpoint();
@@ -361,6 +370,7 @@ impl Group {
         self.counters = Counters::default();
         self.gaps = Gaps::default();
         self.gap_quantiles = None;
+        (self.peaks, self.sizes) = (Peaks::default(), Sizes::default());
         self.unattributed = 0;
         self.here.clear();
         if let Some(a) = self.last_account {

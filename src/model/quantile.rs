@@ -55,11 +55,23 @@ impl Quantiles {
     /// Counts one duration.
     pub fn add(&mut self, ns: u64) {
         let c = &mut self.cells[cell(ns)];
-        *c = c.saturating_add(1);
+        *c += 1;
+        let full = *c == u32::MAX;
         self.total += 1;
+        if full {
+            self.halve();
+        }
     }
 
-    /// How many were counted.
+    /// A cell is full: all are halved, which leaves every percentile where it was.
+    fn halve(&mut self) {
+        for c in self.cells.iter_mut() {
+            *c /= 2;
+        }
+        self.total = self.cells.iter().map(|&c| u64::from(c)).sum();
+    }
+
+    /// How many were counted; half of them are forgotten whenever a cell is full.
     pub fn len(&self) -> u64 {
         self.total
     }
@@ -112,6 +124,18 @@ mod tests {
             assert!(got.abs_diff(want) as f64 <= want as f64 / 32.0, "p{p}: {got} for {want}");
         }
         assert_eq!(Quantiles::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn a_full_cell_does_not_end_the_counting() {
+        let mut q = Quantiles::default();
+        q.add(1_000_000);
+        q.cells[cell(100)] = u32::MAX - 1;
+        q.total = u64::from(u32::MAX);
+        q.add(100);
+        q.add(100);
+        assert!(q.quantile(0.5).unwrap().abs_diff(100) < 32, "{:?}", q.quantile(0.5));
+        assert!(q.quantile(1.0).is_some());
     }
 
     proptest! {

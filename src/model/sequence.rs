@@ -23,7 +23,7 @@ pub const REORDER_NS: u64 = SECOND_NS / 5;
 const WINDOW: u64 = 2048;
 const WORDS: usize = (WINDOW / 64) as usize;
 /// Gaps young enough to be filled that are remembered; an older one is lost at once when more come.
-const PENDING: usize = 16;
+const PENDING: usize = 12;
 /// A jump ahead of up to this many numbers is always loss (RFC 3550's MAX_DROPOUT).
 const MAX_DROPOUT: u64 = 3000;
 /// Numbers in a row that make a stream "seen whole": until then, or for [`START_NS`], losses may come

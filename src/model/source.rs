@@ -8,17 +8,13 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::base::batch::{Datagram, SLOTS};
 use crate::base::group::Endpoint;
 use crate::base::time::{Mono, SECOND_NS, Wall};
-use crate::model::continuity::Continuity;
+use crate::model::detail::Detail;
+use crate::model::finder::Counter;
 use crate::model::here::Here;
-use crate::model::history::History;
-use crate::model::quantile::Quantiles;
-use crate::model::rate::{RateWindow, Strip, Weight};
-use crate::model::sequence::{SeqCounts, SeqTracker};
+use crate::model::rate::{RateWindow, Weight};
+use crate::model::sequence::SeqCounts;
 use crate::wire::verdict::Verdict;
 use crate::wire::{Confidence, Hint, Protocol};
-
-/// Bytes of the last payload that are kept with a source.
-pub const LAST_PAYLOAD: usize = 160;
 
 /// A moment by both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,84 +165,6 @@ impl State {
     }
 }
 
-/// What is kept only for sources that are few, busy or looked at (see `SPEC.md`, Bounds).
-#[derive(Clone, Debug)]
-pub struct Detail {
-    /// The last minute.
-    pub strip: Strip,
-    /// Inter-arrival times.
-    pub gaps: Quantiles,
-    /// Gaps and losses of the last minute.
-    pub history: History,
-    continuity: Continuity,
-    /// The protocol whose numbers `continuity` follows.
-    followed: Option<&'static Protocol>,
-    /// How sure that is; while it is a guess the figures are not told.
-    sure: Option<Confidence>,
-    last_payload: [u8; LAST_PAYLOAD],
-    last_len: u16,
-    last_size: u32,
-}
-
-impl Detail {
-    fn new(since: Mono) -> Self {
-        Detail {
-            strip: Strip::new(since),
-            gaps: Quantiles::default(),
-            history: History::new(since),
-            continuity: Continuity::default(),
-            followed: None,
-            sure: None,
-            last_payload: [0; LAST_PAYLOAD],
-            last_len: 0,
-            last_size: 0,
-        }
-    }
-
-    /// The first bytes of the last payload.
-    pub fn last_payload(&self) -> &[u8] {
-        &self.last_payload[..self.last_len as usize]
-    }
-
-    /// The streams whose continuity is followed.
-    pub fn streams(&self) -> &[SeqTracker] {
-        self.continuity.streams()
-    }
-
-    /// Whether a payload has the length and the first bytes of the one before.
-    fn is_repeat(&self, payload: &[u8], len: u32) -> bool {
-        let kept = payload.len().min(LAST_PAYLOAD);
-        self.last_size == len && self.last_payload() == &payload[..kept]
-    }
-
-    /// Follows the numbers of a payload; `again` if its bytes are those of the one before.
-    fn follow(
-        &mut self,
-        verdict: &Verdict,
-        payload: &[u8],
-        at: Mono,
-        again: bool,
-        retired: &mut SeqCounts,
-        here: &mut Here,
-    ) {
-        let p = verdict.followed();
-        if self.followed.map(std::ptr::from_ref) != p.map(std::ptr::from_ref) {
-            // A sender may turn to something else; but what was likely and then contradicted never was.
-            if self.sure == Some(Confidence::Certain) {
-                self.continuity.settle(Mono(u64::MAX), here);
-                *retired += self.continuity.counts();
-            }
-            self.continuity.clear();
-            (self.followed, self.sure) = (p, None);
-        }
-        self.sure = verdict.protocol().map(|(_, sure)| sure);
-        if let Some(read) = p.and_then(|p| p.sequence) {
-            let continuity = &mut self.continuity;
-            read(payload, &mut |s| continuity.offer(s, at, again, retired, here));
-        }
-    }
-}
-
 /// One sender to one group.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -267,7 +185,7 @@ pub struct Source {
     /// The last second.
     pub rate: RateWindow,
     /// Counters of streams that were given up to make room.
-    retired: SeqCounts,
+    pub(crate) retired: SeqCounts,
     /// What it carries.
     pub verdict: Verdict,
     /// Whether this host sent it.
@@ -335,29 +253,20 @@ impl Source {
         self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes });
         self.verdict.observe(payload, &Hint { to, from: self.endpoint, len: d.len as usize });
         if let Some(detail) = &mut self.detail {
-            detail.strip.add(at.mono, 1, u64::from(d.len));
-            if let Some(gap) = noticed.gap_ns {
-                detail.gaps.add(gap);
-                detail.history.gap(at.mono, gap);
-            }
-            let again = detail.is_repeat(payload, d.len);
-            let kept = payload.len().min(LAST_PAYLOAD);
-            detail.last_payload[..kept].copy_from_slice(&payload[..kept]);
-            (detail.last_len, detail.last_size) = (kept as u16, d.len);
-            detail.follow(&self.verdict, payload, at.mono, again, &mut self.retired, here);
+            detail.record(d, payload, at.mono, noticed.gap_ns, &self.verdict, &mut self.retired, here);
         }
         noticed
     }
 
     /// Continuity over all its streams; `None` while no counter is known to be there.
     pub fn continuity(&self) -> Option<SeqCounts> {
-        let followed = self.detail.as_ref().filter(|d| d.sure.is_some() && !d.continuity.is_empty());
+        let followed = self.detail.as_ref().and_then(|d| d.counts());
         if followed.is_none() && self.retired == SeqCounts::default() {
             return None;
         }
         let mut sum = self.retired;
-        if let Some(d) = followed {
-            sum += d.continuity.counts();
+        if let Some(counts) = followed {
+            sum += counts;
         }
         Some(sum)
     }
@@ -366,6 +275,16 @@ impl Source {
     /// payload is not RTP.
     pub fn rfc3550_lost(&self) -> Option<i64> {
         self.protocol().filter(|p| p.id == "rtp").and(self.continuity()).map(|c| c.rfc3550_lost())
+    }
+
+    /// The counter that was found in an unknown payload, or that the user named, and how sure that is.
+    pub fn counter(&self) -> Option<(Counter, Confidence)> {
+        self.detail.as_ref()?.finder()?.counter()
+    }
+
+    /// The longest time without a datagram in nanoseconds, the one that lasts at `now` included.
+    pub fn longest_silence_ns(&self, now: Mono) -> u64 {
+        self.gaps.max_ns.max(now.since(self.last.mono))
     }
 
     /// The protocol it carries, if that is known.
@@ -378,9 +297,9 @@ impl Source {
         let quiet = now.since(self.last.mono);
         let mut p99 = self.gaps.usual_ns;
         if let Some(detail) = &mut self.detail {
-            detail.continuity.settle(now, here);
-            let missing = self.retired.missing() + detail.continuity.counts().missing();
-            detail.history.missing(now, if detail.sure.is_some() { missing } else { 0 });
+            detail.settle(now, here);
+            let missing = self.retired.missing() + detail.counts().map_or(0, |c| c.missing());
+            detail.history.missing(now, missing);
             // Percentiles are only looked at when they can matter.
             if quiet > 5 * SECOND_NS {
                 p99 = detail.gaps.quantile(0.99).unwrap_or(p99);
@@ -394,8 +313,18 @@ impl Source {
     /// Ends the waiting for late numbers.
     pub(crate) fn finish(&mut self, here: &mut Here) {
         if let Some(detail) = &mut self.detail {
-            detail.continuity.settle(Mono(u64::MAX), here);
+            detail.settle(Mono(u64::MAX), here);
         }
+    }
+
+    /// Gives up what is kept only for some; what it counted stays.
+    fn demote(&mut self, here: &mut Here) -> Option<Box<Detail>> {
+        let mut detail = self.detail.take()?;
+        detail.settle(Mono(u64::MAX), here);
+        if let Some(counts) = detail.counts() {
+            self.retired += counts;
+        }
+        Some(detail)
     }
 
     pub(crate) fn reset(&mut self) {
@@ -405,8 +334,7 @@ impl Source {
         self.ttl.changes = 0;
         self.tos.changes = 0;
         if let Some(detail) = &mut self.detail {
-            detail.continuity.clear();
-            detail.gaps = Quantiles::default();
+            detail.reset();
         }
     }
 }
@@ -419,10 +347,15 @@ pub struct SourceTable {
     hasher: DefaultHashBuilder,
     list: Vec<Source>,
     last: u32,
+    /// The one that somebody looks at: it is kept with detail whatever it sends.
+    looked_at: Option<u32>,
 }
 
-/// Sources of a group that are kept with [`Detail`] as they appear.
+/// Sources of a group that are kept with [`Detail`]: the first ones as they appear, later the busiest
+/// ones.
 pub const DETAILED: usize = 4096;
+/// Sources that change places at a time: a turn stays short.
+const MOVED: usize = 256;
 /// Sources from which on their records do not stay in the cache.
 const FAR: usize = 1024;
 /// No hint for [`SourceTable::place`].
@@ -496,6 +429,71 @@ impl SourceTable {
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Source> {
         self.list.iter_mut()
+    }
+
+    /// Somebody looks at this sender, or no more at any: it is kept with detail.
+    pub(crate) fn look_at(&mut self, from: Option<Endpoint>, now: Mono) {
+        self.looked_at = from.and_then(|f| self.find(f));
+        if let Some(i) = self.looked_at {
+            self.list[i as usize].detail.get_or_insert_with(|| Box::new(Detail::new(now)));
+        }
+    }
+
+    /// How many are kept with [`Detail`].
+    pub fn detailed(&self) -> usize {
+        if self.list.len() <= DETAILED { self.list.len() } else { self.with_detail().count() }
+    }
+
+    fn with_detail(&self) -> impl Iterator<Item = &Source> {
+        self.list.iter().filter(|s| s.detail.is_some())
+    }
+
+    /// Gives the detail of the quietest to the busiest, where there are more than [`DETAILED`]. It
+    /// takes half as much traffic again, so that equals do not change places for ever.
+    pub(crate) fn promote(&mut self, now: Mono, here: &mut Here) {
+        if self.list.len() <= DETAILED {
+            return;
+        }
+        let rate = |s: &Source| s.rate.rate(now, s.first.mono).map_or(0, |r| r.packets_pps as u64);
+        let (mut quiet, mut busy) = (Vec::new(), Vec::new());
+        for (i, s) in self.list.iter().enumerate() {
+            match &s.detail {
+                Some(_) if self.looked_at == Some(i as u32) => {}
+                Some(_) => quiet.push((rate(s), i)),
+                None => match rate(s) {
+                    0 => {}
+                    pps => busy.push((pps, i)),
+                },
+            }
+        }
+        let by_rate = |x: &(u64, usize)| (std::cmp::Reverse(x.0), x.1);
+        if busy.len() > MOVED {
+            busy.select_nth_unstable_by_key(MOVED, by_rate);
+            busy.truncate(MOVED);
+        }
+        busy.sort_unstable_by_key(by_rate);
+        // One that was looked at before may be one too many.
+        let places = DETAILED - usize::from(self.looked_at.is_some());
+        let over = quiet.len().saturating_sub(places);
+        let wanted = (over + busy.len()).min(quiet.len());
+        if wanted == 0 {
+            return;
+        }
+        quiet.select_nth_unstable(wanted - 1);
+        quiet.truncate(wanted);
+        quiet.sort_unstable();
+        for &(_, i) in &quiet[..over] {
+            self.list[i].demote(here);
+        }
+        for (&(was, from), &(is, to)) in quiet[over..].iter().zip(&busy) {
+            if is <= was + was / 2 {
+                break;
+            }
+            if let Some(mut detail) = self.list[from].demote(here) {
+                *detail = Detail::new(now);
+                self.list[to].detail = Some(detail);
+            }
+        }
     }
 
     /// All sources, in the order of their appearance.

@@ -99,6 +99,7 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
         g.appeared_hidden = 0;
         events.push(event(EventKind::SourceAppeared, g, None, at, text));
     }
+    g.sources.promote(now.mono, &mut g.here);
     let expects = g.expects_traffic();
     let membership = g.membership.clone();
     for s in g.sources.iter_mut() {

@@ -25,6 +25,7 @@ pub mod knx;
 pub mod lighting;
 pub mod lines;
 pub mod marks;
+pub mod media;
 pub mod mld;
 pub mod mold;
 pub mod ntp;

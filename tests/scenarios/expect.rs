@@ -3,8 +3,10 @@
 use mcscope::base::time::Mono;
 use mcscope::model::Model;
 use mcscope::model::group::Group;
+use mcscope::model::media::Media;
 use mcscope::model::rate::Rate;
 use mcscope::model::sequence::SeqCounts;
+use mcscope::model::shape::Peaks;
 use mcscope::model::source::{Counters, Gaps, Source};
 
 use crate::language::{Scenario, Scope, Truth};
@@ -194,6 +196,22 @@ fn of_strip(strip: Option<&mcscope::model::rate::Strip>, now: Mono, key: &str) -
     Some(Value::Text(cells.join(",")))
 }
 
+/// Of the first media clock.
+fn media(s: &Source, figure: fn(&Media) -> Option<f64>, unit: f64) -> Value {
+    let first = s.detail.as_ref().and_then(|d| d.media().first());
+    number(first.and_then(figure).map(|n| n / unit))
+}
+
+fn of_peaks(peaks: Option<&Peaks>, key: &str) -> Option<Value> {
+    let window = match key {
+        "peak_1ms" => 1_000_000,
+        "peak_10ms" => 10_000_000,
+        "peak_100ms" => 100_000_000,
+        _ => return None,
+    };
+    Some(number(peaks.and_then(|p| p.peak(window)).map(|p| p.packets)))
+}
+
 fn of_source(s: &Source, now: Mono, key: &str) -> Option<Value> {
     let percentile = |q| s.detail.as_ref().and_then(|d| d.gaps.quantile(q)).map(|ns| ns as f64 / 1e6);
     let own = match key {
@@ -208,12 +226,23 @@ fn of_source(s: &Source, now: Mono, key: &str) -> Option<Value> {
         "gap_p50_ms" => number(percentile(0.5)),
         "gap_p99_ms" => number(percentile(0.99)),
         "rfc3550_lost" => number(s.rfc3550_lost().map(|n| n as f64)),
+        "jitter_ms" => media(s, Media::jitter_ns, 1e6),
+        "jitter_max_ms" => media(s, Media::jitter_max_ns, 1e6),
+        "jitter_mean_ms" => media(s, Media::jitter_mean_ns, 1e6),
+        "drift_ppm" => media(s, Media::drift_ppm, 1.0),
+        "clock_hz" => media(s, |m| m.clock_hz().map(f64::from), 1.0),
+        "silence_ms" => count(Some(s.longest_silence_ns(now) / 1_000_000)),
+        "counter" => s.counter().map_or(Value::Absent, |(c, _)| {
+            let order = if c.little_endian { "le" } else { "be" };
+            Value::Text(format!("{}:{}:{order}:{}", c.offset, c.width, c.step))
+        }),
         "detailed" => text(Some(if s.detail.is_some() { "yes" } else { "no" })),
         _ => {
             return of_counters(&s.counters, key)
                 .or_else(|| of_continuity(s.continuity(), key))
                 .or_else(|| of_gaps(&s.gaps, key))
                 .or_else(|| of_rate(s.rate.rate(now, s.first.mono), key))
+                .or_else(|| of_peaks(s.detail.as_ref().map(|d| &d.peaks), key))
                 .or_else(|| of_strip(s.detail.as_ref().map(|d| &d.strip), now, key));
         }
     };
@@ -223,6 +252,7 @@ fn of_source(s: &Source, now: Mono, key: &str) -> Option<Value> {
 fn of_group(g: &Group, now: Mono, key: &str) -> Option<Value> {
     let own = match key {
         "state" => text(Some(g.state.word())),
+        "detailed" => count(Some(g.sources.detailed() as u64)),
         "sources" => count(Some(g.sources.len() as u64)),
         "socket_drops" => count(g.drops.socket_drops),
         "not_analysed" => count(Some(g.drops.not_analysed)),
@@ -232,6 +262,7 @@ fn of_group(g: &Group, now: Mono, key: &str) -> Option<Value> {
                 .or_else(|| of_continuity(g.continuity(), key))
                 .or_else(|| of_gaps(&g.gaps, key))
                 .or_else(|| of_rate(g.rate(now), key))
+                .or_else(|| of_peaks(Some(&g.peaks), key))
                 .or_else(|| of_strip(g.strip.as_ref(), now, key));
         }
     };

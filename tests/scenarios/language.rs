@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use mcscope::base::group::Endpoint;
 use mcscope::base::time::SECOND_NS;
+use mcscope::model::finder::Counter;
 
 use crate::payload::{self, Sender};
 
@@ -27,6 +28,8 @@ pub enum Item {
     Fail { row: usize },
     /// Somebody looks at a source.
     Look { row: usize, from: Endpoint },
+    /// The user says where the counter is, or that there is none.
+    Counter { row: usize, from: Endpoint, counter: Option<Counter> },
     /// A comparison.
     Expect { line: usize, scope: Scope, wants: Vec<(String, String)> },
 }
@@ -224,10 +227,34 @@ fn at(s: &mut Scenario, words: &[&str], line: usize) -> Result<(), String> {
             let from = rest.first().ok_or("look ADDRESS:PORT")?;
             Item::Look { row: row(s, rest.get(1).copied())?, from: endpoint(from)? }
         }
+        "counter" => {
+            let [from, spec, to @ ..] = rest else { return Err("counter ADDRESS:PORT SPEC".to_owned()) };
+            Item::Counter {
+                row: row(s, to.first().copied())?,
+                from: endpoint(from)?,
+                counter: counter(spec)?,
+            }
+        }
         other => return Err(format!("there is no {other} at a time")),
     };
     s.items.push((when, item));
     Ok(())
+}
+
+/// `OFFSET:WIDTH[:le|be]`, or `off`.
+fn counter(spec: &str) -> Result<Option<Counter>, String> {
+    if spec == "off" {
+        return Ok(None);
+    }
+    let parts: Vec<&str> = spec.split(':').collect();
+    let [offset, width, order @ ..] = &parts[..] else { return Err(format!("{spec} is no OFFSET:WIDTH")) };
+    let number = |t: &str| t.parse::<u16>().map_err(|_| format!("{t} is no number"));
+    Ok(Some(Counter {
+        offset: number(offset)?,
+        width: number(width)? as u8,
+        little_endian: order == ["le"],
+        step: 1,
+    }))
 }
 
 /// `from 10.0.0.1:5000 …`, or `from 10.0.0.1-100:5000 …`: that many senders, each a little later.
@@ -248,6 +275,7 @@ fn from(s: &mut Scenario, when: u64, words: &[&str]) -> Result<(), String> {
         Some((first, last)) => {
             let tail: u32 = first.rsplit('.').next().and_then(|t| t.parse().ok()).unwrap_or(0);
             let last: u32 = last.parse().map_err(|_| format!("{who} is no range of addresses"))?;
+            // Past 255 it goes on in the next network: 10.0.0.0-5000 are 5001 senders.
             (first, last.checked_sub(tail).ok_or("a range counts upwards")? + 1)
         }
         None => (host, 1),

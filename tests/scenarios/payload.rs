@@ -38,6 +38,8 @@ pub struct Sender {
     first: u64,
     last: u64,
     every: f64,
+    /// The same by the sender's clock.
+    nominal: f64,
     size: usize,
     snap: usize,
     jitter: u64,
@@ -106,6 +108,7 @@ impl Sender {
             last,
             // A sender whose clock is fast sends in shorter intervals of ours.
             every: every / (1.0 + drift * 1e-6),
+            nominal: every,
             size: or(take, "size", 0)?,
             snap: or(take, "snap", usize::MAX)?,
             jitter: time(take("jitter").unwrap_or("0s"))?,
@@ -299,7 +302,7 @@ pub fn send(s: &Sender, sender: u64, truth: &mut Truth, mut arrive: impl FnMut(u
         let mut at = due + if index % 2 == 1 { s.jitter } else { 0 };
         let gap = s.every as u64;
         if !s.drop.has(n, index, sender, range) {
-            let nominal = (index as f64 * s.every).round() as u64;
+            let nominal = (index as f64 * s.nominal).round() as u64;
             let mut payload = s.kind.write(n, index, nominal);
             if payload.len() < s.size {
                 payload.resize(s.size, 0xa5);

@@ -159,6 +159,10 @@ impl Runner<'_> {
                 self.flush();
                 self.model.nic_drops(&self.scenario.rows[0].iface, *drops);
             }
+            Item::Counter { row, from, counter } => {
+                self.flush();
+                self.model.name_counter(MembershipId(*row as u32), *from, *counter);
+            }
             Item::Reset { row } => {
                 self.flush();
                 self.model.reset(row.map(|r| MembershipId(r as u32)));
@@ -174,7 +178,7 @@ impl Runner<'_> {
             }
             Item::Look { row, from } => {
                 self.flush();
-                let _ = (row, from);
+                self.model.look_at(MembershipId(*row as u32), Some(*from));
             }
             Item::Expect { line, scope, wants } => {
                 self.advance(at);

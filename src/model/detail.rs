@@ -1,0 +1,217 @@
+//! What is kept only of sources that are few, busy or looked at: at most 16 KiB each.
+
+use crate::base::batch::Datagram;
+use crate::base::time::Mono;
+use crate::model::continuity::Continuity;
+use crate::model::finder::{Counter, Finder};
+use crate::model::here::Here;
+use crate::model::history::History;
+use crate::model::media::{Media, offer as media_offer};
+use crate::model::quantile::Quantiles;
+use crate::model::rate::Strip;
+use crate::model::sequence::{SeqCounts, SeqTracker};
+use crate::model::shape::{Peaks, Sizes};
+use crate::wire::media::{self, MediaClock};
+use crate::wire::verdict::Verdict;
+use crate::wire::{Confidence, Protocol};
+
+/// Bytes of the last payload that are kept with a source.
+pub const LAST_PAYLOAD: usize = 160;
+
+/// What is kept only for sources that are few, busy or looked at (see `SPEC.md`, Bounds).
+#[derive(Clone, Debug)]
+pub struct Detail {
+    /// The last minute.
+    pub strip: Strip,
+    /// Inter-arrival times.
+    pub gaps: Quantiles,
+    /// Gaps and losses of the last minute.
+    pub history: History,
+    /// Bursts in short windows.
+    pub peaks: Peaks,
+    /// How many datagrams were of which size.
+    pub sizes: Sizes,
+    continuity: Continuity,
+    media: Vec<Media>,
+    clock: Option<MediaClock>,
+    finder: Option<Finder>,
+    /// The protocol whose numbers `continuity` follows.
+    followed: Option<&'static Protocol>,
+    /// How sure that is; while it is a guess the figures are not told.
+    sure: Option<Confidence>,
+    /// Whether the user named the counter, or said that there is none.
+    named: bool,
+    last_payload: [u8; LAST_PAYLOAD],
+    last_len: u16,
+    last_size: u32,
+}
+
+impl Detail {
+    pub(crate) fn new(since: Mono) -> Self {
+        Detail {
+            strip: Strip::new(since),
+            gaps: Quantiles::default(),
+            history: History::new(since),
+            peaks: Peaks::default(),
+            sizes: Sizes::default(),
+            continuity: Continuity::default(),
+            media: Vec::new(),
+            clock: None,
+            finder: Some(Finder::default()),
+            followed: None,
+            sure: None,
+            named: false,
+            last_payload: [0; LAST_PAYLOAD],
+            last_len: 0,
+            last_size: 0,
+        }
+    }
+
+    /// The first bytes of the last payload.
+    pub fn last_payload(&self) -> &[u8] {
+        &self.last_payload[..self.last_len as usize]
+    }
+
+    /// The streams whose continuity is followed.
+    pub fn streams(&self) -> &[SeqTracker] {
+        self.continuity.streams()
+    }
+
+    /// Whether a payload has the length and the first bytes of the one before.
+    fn is_repeat(&self, payload: &[u8], len: u32) -> bool {
+        let kept = payload.len().min(LAST_PAYLOAD);
+        self.last_size == len && self.last_payload() == &payload[..kept]
+    }
+
+    /// Follows the numbers of a payload; `again` if its bytes are those of the one before.
+    fn follow(
+        &mut self,
+        verdict: &Verdict,
+        payload: &[u8],
+        at: Mono,
+        again: bool,
+        retired: &mut SeqCounts,
+        here: &mut Here,
+    ) {
+        let p = verdict.followed();
+        if self.followed.map(std::ptr::from_ref) != p.map(std::ptr::from_ref) {
+            // A sender may turn to something else; but what was likely and then contradicted never was.
+            if self.sure == Some(Confidence::Certain) {
+                self.continuity.settle(Mono(u64::MAX), here);
+                *retired += self.continuity.counts();
+            }
+            self.continuity.clear();
+            self.media.clear();
+            self.clock = p.and_then(media::clock);
+            (self.followed, self.sure) = (p, None);
+        }
+        if let Some(s) = self.clock.and_then(|read| read(payload)) {
+            media_offer(&mut self.media, &s, at);
+        }
+        self.sure = verdict.protocol().map(|(_, sure)| sure);
+        if let Some(read) = p.and_then(|p| p.sequence) {
+            let continuity = &mut self.continuity;
+            read(payload, &mut |s| continuity.offer(s, at, again, here));
+        }
+    }
+
+    /// Counts a datagram.
+    #[allow(clippy::too_many_arguments, reason = "the source's own fields, borrowed apart")]
+    pub(crate) fn record(
+        &mut self,
+        d: &Datagram,
+        payload: &[u8],
+        at: Mono,
+        gap_ns: Option<u64>,
+        verdict: &Verdict,
+        retired: &mut SeqCounts,
+        here: &mut Here,
+    ) {
+        self.strip.add(at, 1, u64::from(d.len));
+        self.peaks.add(at, d.len);
+        self.sizes.add(d.len);
+        if let Some(gap) = gap_ns {
+            self.gaps.add(gap);
+            self.history.gap(at, gap);
+        }
+        let again = self.is_repeat(payload, d.len);
+        let kept = payload.len().min(LAST_PAYLOAD);
+        self.last_payload[..kept].copy_from_slice(&payload[..kept]);
+        (self.last_len, self.last_size) = (kept as u16, d.len);
+        self.follow(verdict, payload, at, again, retired, here);
+        match &mut self.finder {
+            Some(finder) if self.sure.is_none() || self.named => finder.look(payload, d.len, at, here),
+            // What it is is known: nothing has to be found.
+            Some(_) => self.finder = None,
+            None if self.sure.is_none() => self.finder = Some(Finder::default()),
+            None => {}
+        }
+    }
+
+    /// Continuity; `None` while no counter is known to be there. What the user names comes first.
+    pub(crate) fn counts(&self) -> Option<SeqCounts> {
+        let found = self.finder.as_ref().and_then(Finder::counts);
+        let known = (self.sure.is_some() && !self.continuity.is_empty()).then(|| self.continuity.counts());
+        if self.named { found } else { known.or(found) }
+    }
+
+    /// The finder of a counter in an unknown payload.
+    pub fn finder(&self) -> Option<&Finder> {
+        self.finder.as_ref()
+    }
+
+    /// The user names the counter (`Some`), or says that there is none.
+    pub(crate) fn name_counter(&mut self, counter: Option<Counter>) {
+        self.finder = Some(counter.map_or_else(Finder::off, Finder::pinned));
+        self.named = true;
+    }
+
+    /// mcscope looks for a counter by itself again.
+    pub(crate) fn find_counter(&mut self) {
+        self.finder = Some(Finder::default());
+        self.named = false;
+    }
+
+    /// Media clocks with jitter and drift, of what is known to carry them.
+    pub fn media(&self) -> &[Media] {
+        if self.sure.is_some() { &self.media } else { &[] }
+    }
+
+    pub(crate) fn settle(&mut self, now: Mono, here: &mut Here) {
+        self.continuity.settle(now, here);
+        if let Some(finder) = &mut self.finder {
+            finder.settle(now, here);
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.continuity.clear();
+        self.media.clear();
+        self.gaps = Quantiles::default();
+        (self.peaks, self.sizes) = (Peaks::default(), Sizes::default());
+        if let Some(finder) = &mut self.finder {
+            finder.reset();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::continuity::{PIDS_MAX, STREAMS_MAX};
+    use crate::model::media::CLOCKS_MAX;
+    use crate::model::sequence::SeqTracker;
+
+    #[test]
+    fn the_detail_of_a_source_stays_within_16_kib() {
+        // Wide and narrow counters are never followed at once, but even then it would fit.
+        let most = size_of::<Detail>()
+            + size_of::<[u32; 1024]>()
+            + STREAMS_MAX * size_of::<SeqTracker>()
+            + PIDS_MAX * 4
+            + CLOCKS_MAX * size_of::<Media>();
+        // What is found in an unknown payload has no streams and no clocks.
+        let unknown = size_of::<Detail>() + size_of::<[u32; 1024]>() + Finder::HEAP_MAX;
+        assert!(most <= 16 << 10 && unknown <= 16 << 10, "{most}, {unknown} bytes");
+    }
+}
