@@ -211,13 +211,10 @@ impl Pane for Ifaces {
             return Reply::Done;
         }
         match cmd {
-            Cmd::Open => return Reply::Focus(Kind::Groups),
-            Cmd::SortLeft => self.grid.sort_by(-1),
-            Cmd::SortRight => self.grid.sort_by(1),
-            Cmd::SortOrder => self.grid.descending = !self.grid.descending,
-            _ => return Reply::Ignored,
+            Cmd::Open => Reply::Focus(Kind::Groups),
+            _ if self.grid.sort_command(cmd) => Reply::Done,
+            _ => Reply::Ignored,
         }
-        Reply::Done
     }
 
     fn click(&mut self, x: u16, y: u16, at: &mut Shared, ctx: &Ctx<'_>) {

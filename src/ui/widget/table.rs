@@ -15,6 +15,7 @@ use ratatui::style::Style;
 
 use crate::base::group::Endpoint;
 use crate::base::time::{Mono, SECOND_NS};
+use crate::ui::keys::Cmd;
 use crate::ui::theme::Theme;
 use crate::ui::widget::frame::{put, put_right};
 
@@ -318,8 +319,19 @@ impl Grid {
         }
     }
 
+    /// Does what one of the sort commands asks for; false for any other command.
+    pub fn sort_command(&mut self, cmd: Cmd) -> bool {
+        match cmd {
+            Cmd::SortLeft => self.sort_by(-1),
+            Cmd::SortRight => self.sort_by(1),
+            Cmd::SortOrder => self.descending = !self.descending,
+            _ => return false,
+        }
+        true
+    }
+
     /// Sorts by the visible column `by` places from the present one.
-    pub fn sort_by(&mut self, by: isize) {
+    fn sort_by(&mut self, by: isize) {
         if self.placed.is_empty() {
             return;
         }
