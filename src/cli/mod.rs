@@ -31,6 +31,7 @@ use crate::net::{iface, limits, ring};
 mod dashboard;
 mod demo;
 mod output;
+mod ping;
 mod respond;
 mod send;
 mod session;
@@ -171,6 +172,8 @@ enum Command {
     Watch(WatchArgs),
     /// Send test messages to a group
     Send(Box<send::SendArgs>),
+    /// Ask who answers on a group: round trips, loss each way, hops, of every mcscope that responds
+    Ping(ping::PingArgs),
     /// Answer what arrives on groups with a unicast reply to its sender
     Respond(respond::RespondArgs),
     /// List the interfaces, their addresses, and which are joined by default
@@ -333,6 +336,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             watch::run(session, &watch)
         }
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Respond(args)) => respond::run(&args),
         Some(Command::Interfaces { json }) => {
             let list = interfaces()?;

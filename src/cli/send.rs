@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::base::dscp;
-use crate::base::group::Endpoint;
+use crate::base::group::{Endpoint, Membership};
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::resolve::{self, Context};
@@ -196,19 +196,28 @@ pub(super) fn run(args: &SendArgs) -> Result<Exit, CliError> {
 
 /// The endpoints that a spec means, and the one interface to send by.
 fn targets<'i>(text: &str, ifaces: &'i [Iface]) -> Result<(Vec<Endpoint>, &'i Iface), CliError> {
-    let spec = Spec::parse(text).map_err(|e| refuse("", &e))?;
-    let context = Context { registry: Registry::builtin(), ifaces, commands: &[] };
-    resolve::resolve_text(text, &context).map_err(|e| refuse("", &e))?;
-    let iface = resolve::one_iface(&spec, ifaces).map_err(|e| refuse("", &e))?;
-    let spec = spec.on(IfaceChoice::Named(vec![iface.name.to_string()]));
-    let found = resolve::resolve(&spec, context.registry, ifaces).map_err(|e| refuse("", &e))?;
-    let mut all: Vec<Endpoint> = found.memberships.iter().map(|m| m.endpoint()).collect();
+    let (memberships, iface) = on_one_iface(text, ifaces)?;
+    let mut all: Vec<Endpoint> = memberships.iter().map(Membership::endpoint).collect();
     all.dedup();
     if all.len() > TARGETS_MAX {
         let text = format!("{text} means {} groups: one command sends to {TARGETS_MAX} at most", all.len());
         return Err(CliError::usage(text));
     }
     Ok((all, iface))
+}
+
+/// What a spec means on the one interface that it names, or that is the only candidate.
+pub(super) fn on_one_iface<'i>(
+    text: &str,
+    ifaces: &'i [Iface],
+) -> Result<(Vec<Membership>, &'i Iface), CliError> {
+    let spec = Spec::parse(text).map_err(|e| refuse("", &e))?;
+    let context = Context { registry: Registry::builtin(), ifaces, commands: &[] };
+    resolve::resolve_text(text, &context).map_err(|e| refuse("", &e))?;
+    let iface = resolve::one_iface(&spec, ifaces).map_err(|e| refuse("", &e))?;
+    let spec = spec.on(IfaceChoice::Named(vec![iface.name.to_string()]));
+    let found = resolve::resolve(&spec, context.registry, ifaces).map_err(|e| refuse("", &e))?;
+    Ok((found.memberships, iface))
 }
 
 fn job(args: &SendArgs, to: Endpoint, iface: &Iface) -> Result<SendJob, CliError> {

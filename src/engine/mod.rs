@@ -32,6 +32,7 @@ pub mod demo;
 pub mod gather;
 mod listener;
 mod names;
+pub mod pinger;
 pub mod plan;
 pub mod pool;
 pub mod responder;

@@ -87,6 +87,10 @@ impl GroupSocket {
         &self.membership
     }
 
+    pub(super) fn handle(&self) -> sys::Handle {
+        sys::handle(&self.socket)
+    }
+
     /// The index of the interface it is joined on.
     pub fn ifindex(&self) -> u32 {
         self.ifindex
