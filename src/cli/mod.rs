@@ -32,6 +32,7 @@ mod dashboard;
 mod demo;
 mod output;
 mod ping;
+mod privileges;
 mod respond;
 mod send;
 mod session;
@@ -121,6 +122,13 @@ struct Cli {
     /// Colours: dark, light or mono
     #[arg(long, value_name = "NAME")]
     theme: Option<String>,
+
+    /// Give up all privileges for good once the first sockets are open. Afterwards no packet ring, no port below
+    /// 1024 and no receive buffer beyond net.core.rmem_max can be had any more, also not for a group that is
+    /// joined later or an interface that returns. Without it one thread keeps the network capabilities and uses
+    /// them for such calls alone
+    #[arg(long, global = true)]
+    drop_privileges: bool,
 
     #[command(flatten)]
     common: Common,
@@ -289,7 +297,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     // A thread and a descriptor for each group: the soft limit is for programs that use select().
     let _ = limits::raise_open_files();
-    match dispatch(cli) {
+    let held = match privileges::hold(cli.drop_privileges) {
+        Ok(held) => held,
+        Err(e) => {
+            eprintln!("mcscope: {e}");
+            return ExitCode::from(e.code);
+        }
+    };
+    let outcome = dispatch(cli);
+    held.release();
+    match outcome {
         Ok(exit) => exit.into(),
         Err(e) => {
             eprintln!("mcscope: {e}");

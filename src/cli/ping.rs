@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::base::dscp;
-use crate::base::group::is_ssm;
+use crate::base::group::{Endpoint, is_ssm};
 use crate::base::iface::IfaceKind;
 use crate::base::units;
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, explain, interfaces, print, refuse, send};
+use crate::cli::{CliError, Exit, explain, interfaces, print, privileges, refuse, send};
 use crate::engine::command::{PingJob, PingProgress, SendState};
 use crate::engine::pinger::{self, INTERVAL_MIN, PATIENCE_MAX, Told};
 use crate::export::ping::{self as text, Target};
@@ -89,19 +89,16 @@ pub(super) fn run(args: &PingArgs) -> Result<Exit, CliError> {
         }
     };
     let last = pinger::run(&job, iface.index, &waker, &stop, &mut |told| match told {
-        Told::From(from) if !args.json => say(format!(
-            "ping {} by {} from {from}: TTL {}, {} bytes, every {}{}",
-            job.to,
-            job.iface,
-            job.ttl,
-            job.size,
-            units::duration(job.interval.as_nanos() as u64),
-            if job.count.is_none() { "; Ctrl-C ends" } else { "" }
-        )),
+        Told::From(from) => {
+            privileges::sockets_open();
+            if !args.json {
+                say(begun(&job, from));
+            }
+        }
         Told::Answer(_) if args.quiet => {}
         Told::Answer(a) if args.json => say(text::reply(clock::now().wall, target, job.ttl, a)),
         Told::Answer(a) => say(text::reply_text(job.ttl, a)),
-        Told::From(_) | Told::Progress(_) => {}
+        Told::Progress(_) => {}
     });
     if let SendState::Failed(error) = &last.state {
         return Err(CliError::could_not(error.clone()));
@@ -119,6 +116,19 @@ pub(super) fn run(args: &PingArgs) -> Result<Exit, CliError> {
         return Ok(Exit::Signal(signal));
     }
     Ok(if last.pings.answered() { Exit::Done } else { Exit::Unmet })
+}
+
+/// The first line.
+fn begun(job: &PingJob, from: Endpoint) -> String {
+    format!(
+        "ping {} by {} from {from}: TTL {}, {} bytes, every {}{}",
+        job.to,
+        job.iface,
+        job.ttl,
+        job.size,
+        units::duration(job.interval.as_nanos() as u64),
+        if job.count.is_none() { "; Ctrl-C ends" } else { "" }
+    )
 }
 
 /// Writes a line; whether the reader is still there.

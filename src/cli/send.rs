@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -18,11 +18,12 @@ use crate::base::spec::{IfaceChoice, Spec};
 use crate::base::text;
 use crate::base::units::{self, Rate};
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, explain, interfaces, print, refuse};
+use crate::cli::{CliError, Exit, explain, interfaces, print, privileges, refuse};
 use crate::engine::command::{
     DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob, SendProgress, SendState, Size,
 };
 use crate::engine::sender::{self, Told};
+use crate::net::privilege;
 use crate::net::wake::Waker;
 
 /// Groups that one command sends to.
@@ -150,6 +151,7 @@ pub(super) fn run(args: &SendArgs) -> Result<Exit, CliError> {
         code
     };
     let bar = std::io::stderr().is_terminal();
+    let unopened = AtomicUsize::new(targets.len());
     // A send waits by its schedule, so a few threads are cheap; each has its own socket.
     let done: Vec<SendProgress> = std::thread::scope(|scope| {
         let running: Vec<_> = targets
@@ -157,9 +159,14 @@ pub(super) fn run(args: &SendArgs) -> Result<Exit, CliError> {
             .enumerate()
             .map(|(i, &to)| {
                 let job = SendJob { to, ..job.clone() };
-                let (waker, stop) = (&waker, &*stop);
+                let (waker, stop, unopened) = (&waker, &*stop, &unopened);
                 scope.spawn(move || {
                     let mut tell = |told: Told<'_>| {
+                        if let Told::From(_) = told
+                            && unopened.fetch_sub(1, Ordering::AcqRel) == 1
+                        {
+                            privileges::sockets_open();
+                        }
                         if let Told::Progress(p) = told
                             && bar
                             && i == 0
@@ -258,7 +265,7 @@ fn job(args: &SendArgs, to: Endpoint, iface: &Iface) -> Result<SendJob, CliError
 }
 
 pub(super) fn read(path: &std::path::Path) -> Result<Vec<u8>, CliError> {
-    let bytes = std::fs::read(path)
+    let bytes = privilege::read(path)
         .map_err(|e| CliError::could_not(format!("cannot read {}: {e}", path.display())))?;
     if bytes.len() as u64 > LARGEST {
         let text =

@@ -9,6 +9,7 @@ use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::units;
+use crate::cli::privileges;
 use crate::engine::command::{
     Command, PingId, PingJob, PingProgress, Respond, SendId, SendJob, SendProgress, SendState, Update,
 };
@@ -250,7 +251,21 @@ impl Session {
             self.model.note(EventKind::Send, None, text.clone(), clock::now());
             self.ended.push(text);
         }
+        let settled = matches!(update, Update::Joined(..) | Update::Failed { .. });
         take(&mut self.model, &mut self.names, &mut self.sends, update);
+        if settled && privileges::to_be_dropped() {
+            self.drop_privileges();
+        }
+    }
+
+    /// Gives up the privileges when every row has its socket or has failed.
+    fn drop_privileges(&mut self) {
+        if self.model.groups().any(|g| matches!(g.join, JoinState::Joining)) {
+            return;
+        }
+        if let Some(text) = privileges::sockets_open() {
+            self.model.note(EventKind::Note, None, text, clock::now());
+        }
     }
 
     /// Ends receiving and sending; what was still under way is counted.

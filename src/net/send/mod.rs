@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::error::NetError;
+use super::privilege::{self, Capability};
 pub use super::recv::Reply;
 use super::recv::ReplyReceiver;
 use super::socket::GroupSocket;
@@ -103,7 +104,8 @@ impl SendSocket {
         socket.set_nonblocking(true).map_err(open)?;
         set_up(&socket, options)?;
         let at = source_address(options);
-        socket.bind(&at.into()).map_err(|source| NetError::Bind {
+        let bind = move |s: &Socket| s.bind(&at.into());
+        privilege::on(&socket, &[Capability::NetBindService], bind).map_err(|source| NetError::Bind {
             at: Endpoint::from(at),
             on: match at {
                 SocketAddr::V6(a) if a.scope_id() != 0 => format!(" on {}", options.iface),
