@@ -34,6 +34,7 @@ mod gatherer;
 mod intake;
 mod listener;
 mod names;
+pub mod pinger;
 pub mod plan;
 pub mod pool;
 pub mod responder;

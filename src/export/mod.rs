@@ -3,6 +3,7 @@
 //! Formats are pure functions of the model; who writes them where is the front end's business.
 
 pub mod json;
+pub mod ping;
 pub mod plain;
 pub mod stats;
 pub mod table;
