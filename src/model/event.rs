@@ -38,6 +38,10 @@ pub enum EventKind {
     Dropped,
     /// The wall clock was set.
     ClockStep,
+    /// Two streams are compared as one feed, or are not any more.
+    Feed,
+    /// Numbers were lost on both streams of a feed.
+    FeedLost,
     /// A send or the responder began, ended or met an error.
     Send,
     /// Something the user should know that fits nowhere else.
@@ -61,6 +65,8 @@ impl EventKind {
             EventKind::InterfaceChanged => "interface_changed",
             EventKind::Dropped => "dropped",
             EventKind::ClockStep => "clock_step",
+            EventKind::Feed => "feed",
+            EventKind::FeedLost => "feed_lost",
             EventKind::Send => "send",
             EventKind::Note => "note",
         }
@@ -71,6 +77,7 @@ impl EventKind {
         matches!(
             self,
             EventKind::Failed | EventKind::SourceSilent | EventKind::GroupSilent | EventKind::Dropped
+                | EventKind::FeedLost
         )
     }
 }

@@ -23,6 +23,8 @@ pub mod here;
 pub mod history;
 pub mod media;
 pub mod packets;
+pub mod pair;
+pub mod pairs;
 pub mod quantile;
 pub mod rate;
 pub mod sequence;
@@ -34,6 +36,7 @@ use event::{Event, EventKind, EventLog};
 use finder::Counter;
 use group::{Buffer, Group, JoinState, Origin};
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
+use pair::Pair;
 use rate::Rate;
 use source::{Counters, NO_HINT, Stamp, State};
 
@@ -122,6 +125,8 @@ pub struct Model {
     capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
+    pairs: Vec<Pair>,
+    next_pair: u32,
     now: Now,
     clock_offset_ns: i64,
 }
@@ -138,6 +143,8 @@ impl Model {
             capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
+            pairs: Vec::new(),
+            next_pair: 0,
             now,
             clock_offset_ns: now.offset_ns(),
         }
@@ -273,6 +280,7 @@ impl Model {
         let Some(g) = self.group(id) else { return };
         let text = format!("left {}", g.membership);
         self.note_group(EventKind::Left, id, now, text);
+        self.row_left(id, now);
         self.groups[id.0 as usize] = None;
         self.order.retain(|&o| o != id);
     }
@@ -419,13 +427,14 @@ impl Model {
                 g.dropped(a, received.mono);
             }
         }
-        let Model { groups, own, events, .. } = self;
+        let Model { groups, own, events, pairs, .. } = self;
         for run in batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
             let id = run[0].membership.0 as usize;
             // A row that was left while its last batch was under way has no place any more.
             let Some(group) = groups.get_mut(id).and_then(Option::as_deref_mut) else { continue };
             let mut hints = [NO_HINT; SLOTS];
             group.sources.hints(run.iter().map(|d| d.source), &mut hints);
+            let paired = pairs.iter().any(|p| p.is_of(group.id));
             for (i, d) in run.iter().enumerate() {
                 let at = Stamp { mono: group.arrival(d, received), wall: d.time };
                 let hint = hints.get(i).copied().unwrap_or(NO_HINT);
@@ -434,6 +443,9 @@ impl Model {
                     && (new || noticed.ttl_was.is_some() || noticed.tos_was.is_some())
                 {
                     telling::tell(events, group, d.source, new, noticed, at);
+                }
+                if let (true, Some((place, ..))) = (paired, found) {
+                    pairs::take(pairs, group, place, d, batch.payload(d), at.mono);
                 }
             }
             group.clock(received.offset_ns());
@@ -459,6 +471,7 @@ impl Model {
         for g in groups.iter_mut().flatten() {
             telling::settle_group(events, g, now);
         }
+        self.settle_pairs(now);
     }
 
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
@@ -472,6 +485,7 @@ impl Model {
                 s.finish(&mut g.here);
             }
         }
+        self.finish_pairs();
     }
 
     /// Somebody looks at a sender of this row, or at none: it is kept with detail, however many there
@@ -503,6 +517,7 @@ impl Model {
 
     /// Sets the counters of one row, or of all, to zero.
     pub fn reset(&mut self, which: Option<MembershipId>) {
+        self.reset_pairs(which);
         match which {
             Some(id) => {
                 if let Some(g) = self.group_mut(id) {
