@@ -76,7 +76,10 @@ impl EventKind {
     pub fn is_bad(self) -> bool {
         matches!(
             self,
-            EventKind::Failed | EventKind::SourceSilent | EventKind::GroupSilent | EventKind::Dropped
+            EventKind::Failed
+                | EventKind::SourceSilent
+                | EventKind::GroupSilent
+                | EventKind::Dropped
                 | EventKind::FeedLost
         )
     }

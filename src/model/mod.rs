@@ -33,7 +33,6 @@ pub mod source;
 mod telling;
 
 use event::{Event, EventKind, EventLog};
-use finder::Counter;
 use group::{Buffer, Group, JoinState, Origin};
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
@@ -486,33 +485,6 @@ impl Model {
             }
         }
         self.finish_pairs();
-    }
-
-    /// Somebody looks at a sender of this row, or at none: it is kept with detail, however many there
-    /// are.
-    pub fn look_at(&mut self, id: MembershipId, from: Option<Endpoint>) {
-        let now = self.now.mono;
-        if let Some(g) = self.group_mut(id) {
-            g.sources.look_at(from, now);
-        }
-    }
-
-    /// The user says where the counter of a sender's payload is, or (`None`) that it has none.
-    pub fn name_counter(&mut self, id: MembershipId, from: Endpoint, counter: Option<Counter>) {
-        if let Some(d) = self.detail_mut(id, from) {
-            d.name_counter(counter);
-        }
-    }
-
-    /// The counter of a sender's payload is to be found again, after [`Model::name_counter`].
-    pub fn find_counter(&mut self, id: MembershipId, from: Endpoint) {
-        if let Some(d) = self.detail_mut(id, from) {
-            d.find_counter();
-        }
-    }
-
-    fn detail_mut(&mut self, id: MembershipId, from: Endpoint) -> Option<&mut detail::Detail> {
-        self.group_mut(id)?.sources.get_mut(from)?.detail.as_deref_mut()
     }
 
     /// Sets the counters of one row, or of all, to zero.

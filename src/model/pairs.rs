@@ -156,15 +156,15 @@ pub fn reading(p: &Pair, now: Mono) -> (String, bool) {
     let alone = |leg: usize| c.legs[leg].lost - c.lost_both;
     let each = match (alone(0), alone(1)) {
         (0, 0) => String::new(),
-        (a, 0) => format!("B made up for {} lost on A", count(a)),
-        (0, b) => format!("A made up for {} lost on B", count(b)),
-        (a, b) => format!("each made up for the other: {} lost on A alone, {} on B alone", count(a), count(b)),
+        (a, 0) => format!("; the merge makes up for {} on A", count(a)),
+        (0, b) => format!("; the merge makes up for {} on B", count(b)),
+        (a, b) => format!("; the merge makes up for {} on A, {} on B", count(a), count(b)),
     };
     let whole = match c.lost_both {
-        0 => "nothing is lost after the merge".to_owned(),
-        n => format!("{} lost on both: no merge brings them back", count(n)),
+        0 => "nothing is lost on both".to_owned(),
+        n => format!("{} lost on both", count(n)),
     };
-    (if each.is_empty() { whole } else { format!("{whole}; {each}") }, c.lost_both > 0)
+    (whole + &each, c.lost_both > 0)
 }
 
 /// Shows the pairs a datagram that was counted just now.

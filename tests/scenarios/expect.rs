@@ -280,7 +280,8 @@ fn of_group(g: &Group, now: Mono, key: &str) -> Option<Value> {
 
 fn of_pair(p: &Pair, now: Mono, key: &str) -> Option<Value> {
     let (c, s) = (p.counts(), p.skew());
-    if let Some((key, leg)) = key.strip_suffix("_a").map(|k| (k, 0)).or(key.strip_suffix("_b").map(|k| (k, 1)))
+    if let Some((key, leg)) =
+        key.strip_suffix("_a").map(|k| (k, 0)).or(key.strip_suffix("_b").map(|k| (k, 1)))
     {
         let l = c.legs[leg];
         return Some(count(Some(match key {

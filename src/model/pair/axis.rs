@@ -259,11 +259,8 @@ impl Axis {
             return;
         }
         // Announced anew: it has no place unless the other way has begun there already.
-        let here = if s.restart && self.beside.is_none() {
-            None
-        } else {
-            self.epoch.place(s.value, s.bits, at)
-        };
+        let here =
+            if s.restart && self.beside.is_none() { None } else { self.epoch.place(s.value, s.bits, at) };
         if let Some(number) = here {
             self.returned(leg, r);
             for k in 0..count {

@@ -192,7 +192,8 @@ impl Standing {
             Standing::Waiting { .. } => "B was not heard yet".to_owned(),
             Standing::Apart(why) => match why {
                 Apart::NoNumbers([false, false]) => {
-                    "no counter is known in either payload: they cannot be compared number by number".to_owned()
+                    "no counter is known in either payload: they cannot be compared number by number"
+                        .to_owned()
                 }
                 Apart::NoNumbers([a, _]) => {
                     let leg = if a { "B" } else { "A" };
@@ -203,7 +204,9 @@ impl Standing {
                     .to_owned(),
                 Apart::Protocols([a, b]) => format!("A carries {a} and B {b}: not one feed"),
                 Apart::Streams([a, b]) => {
-                    format!("A is stream {a:#x} and B {b:#x} (SSRC, session or run): two legs of one feed have the same")
+                    format!(
+                        "A is stream {a:#x} and B {b:#x} (SSRC, session or run): two legs of one feed have the same"
+                    )
                 }
                 Apart::Numbers([a, b]) => {
                     format!("A is at number {a} and B at {b}, more than {} s apart", WAIT_NS / SECOND_NS)

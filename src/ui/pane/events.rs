@@ -45,7 +45,9 @@ fn look(kind: EventKind, theme: &Theme) -> (Style, &'static str) {
         EventKind::Failed | EventKind::Dropped | EventKind::FeedLost => (theme.bad, "✕"),
         EventKind::SourceSilent | EventKind::GroupSilent => (theme.silent, "◌"),
         EventKind::SourceAppeared | EventKind::SourceBack | EventKind::GroupBack => (theme.live, "●"),
-        EventKind::Feed | EventKind::MarkingChanged | EventKind::InterfaceChanged | EventKind::ClockStep => (theme.accent, "◆"),
+        EventKind::Feed | EventKind::MarkingChanged | EventKind::InterfaceChanged | EventKind::ClockStep => {
+            (theme.accent, "◆")
+        }
         EventKind::Joined | EventKind::Rejoined => (theme.text, "+"),
         EventKind::Left => (theme.dim, "-"),
         EventKind::Send => (theme.ours, "→"),
