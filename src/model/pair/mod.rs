@@ -78,8 +78,8 @@ struct Record<'a> {
 
 impl Record<'_> {
     fn lost(&mut self, at: Mono, lost: [bool; 2], numbers: u64) {
-        for leg in 0..2 {
-            self.counts.legs[leg].lost += if lost[leg] { numbers } else { 0 };
+        for (leg, lost) in self.counts.legs.iter_mut().zip(lost) {
+            leg.lost += if lost { numbers } else { 0 };
         }
         self.counts.lost_both += if lost == [true; 2] { numbers } else { 0 };
         self.minute.lost(at, lost, numbers);
