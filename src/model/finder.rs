@@ -67,6 +67,11 @@ impl Counter {
         Some(if self.little_endian { field.iter().rev().fold(0, fold) } else { field.iter().fold(0, fold) })
     }
 
+    /// A value of the field as a number that counts by one.
+    pub(crate) fn sample(&self, value: u64) -> SeqSample {
+        sample(self, value)
+    }
+
     /// Where `value` stands after `last`.
     fn judge(&self, last: u64, value: u64, same: bool) -> Step {
         let ahead = value.wrapping_sub(last) & self.mask();
