@@ -21,6 +21,8 @@ mod language;
 #[path = "scenarios/payload.rs"]
 mod payload;
 
+#[path = "judges/essentials.rs"]
+mod essentials;
 #[path = "judges/names.rs"]
 mod names;
 #[path = "judges/pcap.rs"]

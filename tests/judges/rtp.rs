@@ -82,17 +82,26 @@ pub fn judge_streams(file: &Path, ports: &[u16]) -> BTreeMap<Key, Judged> {
     lines.map(|l| read(l).unwrap_or_else(|| panic!("not understood of tshark: {l:?}"))).collect()
 }
 
-/// What the model says of the same, in the same units. Each sender here has one stream.
-fn ours(model: &Model, (from, to, _): Key) -> Option<(u64, Option<i64>, Option<f64>, Option<f64>)> {
+/// What the model says of the same, in the same units.
+#[derive(Debug)]
+struct Ours {
+    packets: u64,
+    lost: Option<i64>,
+    jitter_mean_ms: Option<f64>,
+    jitter_max_ms: Option<f64>,
+}
+
+/// The model's figures of a stream. Each sender here has one.
+fn ours(model: &Model, (from, to, _): Key) -> Option<Ours> {
     let s = replay::source(model, to, from)?;
     let media = s.detail.as_ref().and_then(|d| d.media().first());
     let ms = |ns: Option<f64>| ns.map(|ns| ns / 1e6);
-    Some((
-        s.counters.packets,
-        s.rfc3550_lost(),
-        ms(media.and_then(|m| m.jitter_mean_ns())),
-        ms(media.and_then(|m| m.jitter_max_ns())),
-    ))
+    Some(Ours {
+        packets: s.counters.packets,
+        lost: s.rfc3550_lost(),
+        jitter_mean_ms: ms(media.and_then(|m| m.jitter_mean_ns())),
+        jitter_max_ms: ms(media.and_then(|m| m.jitter_max_ns())),
+    })
 }
 
 /// Every stream that differs from what tshark says, a line each. Three decimals are printed: half of
@@ -102,11 +111,11 @@ fn differences(model: &Model, judged: &BTreeMap<Key, Judged>) -> String {
     for (key, j) in judged {
         let near = |is: Option<f64>, printed: f64| is.is_some_and(|is| (is - printed).abs() <= 0.000_500_1);
         let is = ours(model, *key);
-        let same = is.is_some_and(|(packets, lost, mean, max)| {
-            packets == j.packets
-                && lost == Some(j.lost)
-                && near(mean, j.jitter_mean_ms)
-                && near(max, j.jitter_max_ms)
+        let same = is.as_ref().is_some_and(|is| {
+            is.packets == j.packets
+                && is.lost == Some(j.lost)
+                && near(is.jitter_mean_ms, j.jitter_mean_ms)
+                && near(is.jitter_max_ms, j.jitter_max_ms)
         });
         if !same {
             let _ = writeln!(out, "{} > {} ssrc {:08x}: {is:?}, tshark {j:?}", key.0, key.1, key.2);
