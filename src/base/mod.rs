@@ -10,6 +10,7 @@ pub mod iface;
 pub mod registry;
 pub mod resolve;
 pub mod spec;
+pub mod tap;
 pub mod text;
 pub mod time;
 pub mod units;

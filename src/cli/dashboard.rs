@@ -226,6 +226,7 @@ impl Dashboard {
                         moved = true;
                     },
                     recv(self.scene.session.engine().batches()) -> b => if let Ok(b) = b { self.scene.session.hold(b) },
+                    recv(self.scene.session.engine().sights()) -> s => if let Ok(s) = s { self.scene.session.hold_sight(s) },
                     default(wait) => {}
                 }
             }

@@ -431,7 +431,7 @@ fn start(ifaces: &[Iface], common: &Common, config: &Config, keep: Settings) -> 
         // Before anything is joined: with sockets instead, the figures would be others.
         ring::available().map_err(|e| CliError::could_not(e.to_string()))?;
     }
-    let options = Options { capture, sockets: socket_options(common, config)? };
+    let options = Options { capture, sockets: socket_options(common, config)?, ..Options::default() };
     Session::start(ifaces, options, keep)
         .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))
 }

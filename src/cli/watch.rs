@@ -130,6 +130,10 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
                     if let Ok(b) = b { session.hold(b) }
                     None
                 }
+                recv(session.engine().sights()) -> s => {
+                    if let Ok(s) = s { session.hold_sight(s) }
+                    None
+                }
                 default(wait) => None,
             }
         };

@@ -11,11 +11,13 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use crate::base::batch::{Account, Capture};
 use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
+use crate::base::tap::Depth;
 use crate::engine::command::{Command, Respond, SendId, SendProgress, SendState, Update};
 use crate::engine::listener::{Listener, Message, Shared, Start};
 use crate::engine::names::Names;
 use crate::engine::ring::{Order, RingListener};
 use crate::engine::sender::Sending;
+use crate::engine::tap::{Sights, Taps};
 use crate::model::event::EventKind;
 use crate::net::iface::{self, Watch};
 use crate::net::wake::Waker;
@@ -54,6 +56,7 @@ pub(super) struct Supervisor {
     names: Option<Names>,
     /// Indexes that lost their carrier and have not got it back.
     dark: Vec<u32>,
+    taps: Taps,
 }
 
 impl Supervisor {
@@ -61,10 +64,12 @@ impl Supervisor {
         commands: Receiver<Command>,
         shared: Shared,
         ifaces: Vec<Iface>,
+        (depth, sights): (Depth, Sights),
     ) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("supervisor".into()).spawn(move || {
             let own = own_addresses(&ifaces);
             let names = Names::spawn(shared.updates.clone()).ok();
+            let taps = Taps::new(depth, shared.options.rcvbuf, sights, shared.updates.clone());
             let supervisor = Supervisor {
                 commands,
                 shared,
@@ -76,6 +81,7 @@ impl Supervisor {
                 own,
                 names,
                 dark: Vec::new(),
+                taps,
             };
             supervisor.run();
         })
@@ -92,6 +98,7 @@ impl Supervisor {
             }
         };
         self.say(Update::Ifaces(self.ifaces.clone()));
+        self.taps.follow(&self.ifaces);
         let mut next_counters = Instant::now();
         loop {
             if Instant::now() >= next_counters {
@@ -136,6 +143,7 @@ impl Supervisor {
         for send in std::mem::take(&mut self.sends).into_values() {
             send.join();
         }
+        self.taps.end();
     }
 
     fn command(&mut self, command: Command) {
@@ -174,6 +182,8 @@ impl Supervisor {
                     s.stop();
                 }
             }
+            Command::Tap(depth) => self.taps.set_depth(depth, &self.ifaces),
+            Command::Stands(id, membership) => self.taps.stands(id, membership, &self.ifaces),
             Command::Resolve(ip) => {
                 if let Some(names) = &self.names {
                     names.ask(ip);
@@ -313,6 +323,7 @@ impl Supervisor {
         let before = std::mem::replace(&mut self.ifaces, changed.ifaces);
         self.own = own_addresses(&self.ifaces);
         self.say(Update::Ifaces(self.ifaces.clone()));
+        self.taps.follow(&self.ifaces);
         self.dark.extend(changed.lost_carrier);
         let ids: Vec<MembershipId> = self.rows.keys().copied().collect();
         for id in ids {

@@ -5,6 +5,7 @@
 //! gives the same figures to the last digit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::batch::{Batch, Capture, SLOTS};
@@ -25,6 +26,7 @@ pub mod media;
 pub mod packets;
 pub mod quantile;
 pub mod rate;
+pub mod seen;
 pub mod sequence;
 pub mod shape;
 pub mod source;
@@ -35,6 +37,7 @@ use finder::Counter;
 use group::{Buffer, Group, JoinState, Origin};
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use rate::Rate;
+use seen::Wire;
 use source::{Counters, NO_HINT, Stamp, State};
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
@@ -122,6 +125,9 @@ pub struct Model {
     capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
+    /// The addresses of this host.
+    here_ips: BTreeSet<IpAddr>,
+    wire: Wire,
     now: Now,
     clock_offset_ns: i64,
 }
@@ -138,6 +144,8 @@ impl Model {
             capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
+            here_ips: BTreeSet::new(),
+            wire: Wire::default(),
             now,
             clock_offset_ns: now.offset_ns(),
         }
@@ -148,22 +156,28 @@ impl Model {
         self.now
     }
 
-    /// The rows, in the order in which they were asked for.
+    /// The joined rows, in the order in which they were asked for.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = &Group> + '_ {
         self.order.iter().filter_map(|id| self.group(*id))
     }
 
-    /// Number of rows.
+    /// Number of joined rows.
     pub fn group_count(&self) -> usize {
         self.order.len()
     }
 
-    /// The row of this number.
+    /// The row of this number, joined or seen on the wire.
     pub fn group(&self, id: MembershipId) -> Option<&Group> {
+        if id.is_wire() {
+            return self.wire.rows.get(&id).map(|g| &**g);
+        }
         self.groups.get(id.0 as usize)?.as_deref()
     }
 
     fn group_mut(&mut self, id: MembershipId) -> Option<&mut Group> {
+        if id.is_wire() {
+            return self.wire.rows.get_mut(&id).map(|g| &mut **g);
+        }
         self.groups.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
@@ -223,6 +237,7 @@ impl Model {
         g.stood(buffer, at);
         let membership = g.membership.clone();
         self.capture = capture;
+        self.stands(id, now);
         match (stood_before, asked) {
             (false, _) => self.note_group(EventKind::Joined, id, now, format!("joined {membership}")),
             (true, true) => {
@@ -245,6 +260,7 @@ impl Model {
     pub fn rejoined(&mut self, id: MembershipId, why: &str, now: Now) {
         let Some(g) = self.group(id) else { return };
         let text = format!("joined {} again: {why}", g.membership);
+        self.stands(id, now);
         self.note_group(EventKind::Rejoined, id, now, text);
     }
 
@@ -257,6 +273,7 @@ impl Model {
         };
         g.join = JoinState::Failed { error, remedy };
         g.state = State::Failed;
+        g.compare = None;
         self.note_group(EventKind::Failed, id, now, text);
     }
 
@@ -281,6 +298,7 @@ impl Model {
     pub fn filter_changed(&mut self, id: MembershipId, membership: Arc<Membership>, text: String, now: Now) {
         if let Some(g) = self.group_mut(id) {
             g.membership = membership;
+            self.stands(id, now);
             self.note_group(EventKind::Note, id, now, text);
         }
     }
@@ -357,6 +375,7 @@ impl Model {
                 iface,
             });
         }
+        self.here_ips = self.addresses_here();
         for old in &before {
             if self.iface(&old.iface.name).is_none() {
                 let text = format!("{} vanished", old.iface.name);
@@ -443,6 +462,9 @@ impl Model {
                 g.account(a, received.mono);
             }
         }
+        if self.wire.depth().shows_groups() {
+            self.delivered(batch);
+        }
     }
 
     /// Brings everything that depends on time up to date: states, events of silence, losses that
@@ -459,6 +481,7 @@ impl Model {
         for g in groups.iter_mut().flatten() {
             telling::settle_group(events, g, now);
         }
+        self.settle_wire(now);
     }
 
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
@@ -508,11 +531,13 @@ impl Model {
                 if let Some(g) = self.group_mut(id) {
                     g.reset();
                 }
+                self.compare_anew(id);
             }
             None => {
                 for g in self.groups.iter_mut().flatten() {
                     g.reset();
                 }
+                self.wire.reset();
                 for ring in self.rings.values_mut() {
                     (ring.before_reset, ring.tell_at) = (ring.cumulative, 0);
                 }
@@ -520,13 +545,15 @@ impl Model {
                     i.nic_base = i.nic_base.map(|b| b + i.nic_drops.unwrap_or(0));
                     i.nic_drops = i.nic_drops.map(|_| 0);
                 }
+                self.order.clone().into_iter().for_each(|id| self.compare_anew(id));
             }
         }
     }
 
     // ---- sums ------------------------------------------------------------------------------
 
-    /// The whole.
+    /// The whole: all joined rows, each as delivered to it. What is seen on the wire and not joined is in
+    /// [`Model::wire_totals`].
     pub fn totals(&self) -> Totals {
         let mut t = self.totals_of(self.groups());
         for i in &self.ifaces {
