@@ -45,6 +45,16 @@ pub enum EventKind {
     Tap,
     /// The wall clock was set.
     ClockStep,
+    /// A query of IGMP or MLD was heard.
+    Query,
+    /// Hosts joined, left or changed groups on the wire, or answered a query.
+    Report,
+    /// A querier appeared, changed or is gone; the version in force changed.
+    Querier,
+    /// Another program on this host joined or left a group.
+    HostMembership,
+    /// When a membership will be cut, and what came of it.
+    Forecast,
     /// A send or the responder began, ended or met an error.
     Send,
     /// Something the user should know that fits nowhere else.
@@ -71,6 +81,11 @@ impl EventKind {
             EventKind::WireSeen => "wire_seen",
             EventKind::Tap => "tap",
             EventKind::ClockStep => "clock_step",
+            EventKind::Query => "query",
+            EventKind::Report => "report",
+            EventKind::Querier => "querier",
+            EventKind::HostMembership => "host_membership",
+            EventKind::Forecast => "forecast",
             EventKind::Send => "send",
             EventKind::Note => "note",
         }

@@ -183,11 +183,11 @@ impl Sorter {
 
     /// Listens to IGMP and MLD; false if it is neither. Messages of VLANs are not about this interface.
     fn hear(&mut self, frame: &Frame<'_>, mark: Mark) -> bool {
-        let Some((from, message)) = said(frame.packet) else { return false };
+        let Some(message) = said(frame.packet) else { return false };
         if let (Some(message), None) = (message, mark.vlan)
             && self.heard.len() < HEARD_MAX
         {
-            self.heard.push(Heard { at: frame.time, from, outgoing: mark.outgoing, message });
+            self.heard.push(Heard { at: frame.time, outgoing: mark.outgoing, message });
         }
         true
     }
@@ -244,7 +244,7 @@ impl Sorter {
 /// Reads an IP packet with a membership message; `None` if it has another, and no message if it is one that
 /// no host may heed: with a wrong checksum, or from beyond a router (RFC 9776 section 4, RFC 9777 section 5:
 /// TTL and hop limit are 1).
-fn said(packet: &[u8]) -> Option<(IpAddr, Option<Said>)> {
+fn said(packet: &[u8]) -> Option<Option<Said>> {
     let ip = Ip::parse(packet).ok()?;
     let body = packet.get(ip.payload.clone())?;
     if ip.fragment.is_some() {
@@ -254,12 +254,12 @@ fn said(packet: &[u8]) -> Option<(IpAddr, Option<Said>)> {
     match (ip.protocol, ip.source, ip.destination) {
         (ip::IGMP, IpAddr::V4(from), _) => {
             let message = igmp::parse(body).filter(|m| heed && m.checksum_holds);
-            Some((ip.source, message.map(|m| Said::V4(from, m.message))))
+            Some(message.map(|m| Said::V4(from, m.message)))
         }
         (ip::ICMPV6, IpAddr::V6(from), _) => {
             let holds = || ip::transport_checksum(ip.source, ip.destination, ip::ICMPV6, body) == 0;
             let message = mld::parse(body).filter(|_| heed && holds());
-            Some((ip.source, message.map(|m| Said::V6(from, m))))
+            Some(message.map(|m| Said::V6(from, m)))
         }
         _ => None,
     }

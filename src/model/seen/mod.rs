@@ -10,7 +10,7 @@
 //! that was quiet for longest makes room if it was so for [`QUIET_NS`]; otherwise the new one is counted on
 //! the interface only. Both are counted and shown.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::base::batch::Batch;
@@ -97,15 +97,13 @@ pub struct Tally {
 pub struct Heard {
     /// When the kernel received or sent it.
     pub at: Wall,
-    /// Who sent it.
-    pub from: IpAddr,
     /// Whether this host did.
     pub outgoing: bool,
     /// What it says.
     pub message: Said,
 }
 
-/// What a membership message says.
+/// What a membership message says, and who says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// IGMP.

@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::model::event::{Event, EventKind, EventLog};
 use crate::model::group::{Group, JoinState};
 use crate::model::seen::compare::{Compare, Compared, second};
-use crate::model::seen::{Flow, Sight, TapState, Wire, WireTotals};
+use crate::model::seen::{Flow, Said, Sight, TapState, Wire, WireTotals};
 use crate::model::source::{NO_HINT, Stamp};
 use crate::model::telling;
 
@@ -96,6 +96,7 @@ impl Model {
         if !depth.shows_groups() {
             self.wire.forget_all(iface);
         }
+        self.hearing(iface, depth >= Depth::Ears, now);
         let ids: Vec<MembershipId> =
             self.groups().filter(|g| g.membership.iface == *iface).map(|g| g.id).collect();
         ids.into_iter().for_each(|id| self.compare_from(id, now));
@@ -182,6 +183,13 @@ impl Model {
         for t in &sight.tallies {
             if let Some(c) = self.group_mut(t.row).and_then(|g| g.compare.as_mut()) {
                 c.on_wire(t.second, t.packets);
+            }
+        }
+        for h in &sight.heard {
+            let at = Stamp { mono: h.at.to_mono(received.offset_ns()).min(received.mono), wall: h.at };
+            match &h.message {
+                Said::V4(from, message) => self.heard(&sight.iface, *from, message, h.outgoing, at),
+                Said::V6(from, message) => self.heard(&sight.iface, *from, message, h.outgoing, at),
             }
         }
         let Model { wire, own, here_ips, .. } = self;
