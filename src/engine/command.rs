@@ -43,6 +43,8 @@ pub enum Command {
     StopSend(SendId),
     /// Look at the wire of each interface that joins take or that a row is on, so deep.
     Tap(Depth),
+    /// Taps look at these interfaces too, whatever joins would take.
+    TapOn(Vec<Arc<str>>),
     /// A row stands with this membership (`Some`), or does not any more: a tap counts what it takes apart.
     /// The front end says it, which is the one that hears of it from the listeners.
     Stands(MembershipId, Option<Arc<Membership>>),

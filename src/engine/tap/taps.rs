@@ -22,6 +22,8 @@ pub(in crate::engine) struct Taps {
     open: BTreeMap<u32, (Arc<str>, Tap)>,
     /// Refused at this depth: not asked for again before something changes.
     refused: Vec<(u32, Depth)>,
+    /// Interfaces that are wanted besides.
+    also: Vec<Arc<str>>,
     /// Rows that stand.
     standing: BTreeMap<MembershipId, Arc<Membership>>,
 }
@@ -30,13 +32,19 @@ impl Taps {
     /// None yet: [`Taps::follow`] opens them.
     pub fn new(depth: Depth, bytes: Option<usize>, sights: Sights, updates: Sender<Update>) -> Taps {
         let (open, standing) = (BTreeMap::new(), BTreeMap::new());
-        Taps { depth, bytes, sights, updates, open, refused: Vec::new(), standing }
+        Taps { depth, bytes, sights, updates, open, refused: Vec::new(), also: Vec::new(), standing }
     }
 
     /// They are to look so deep from now on.
     pub fn set_depth(&mut self, depth: Depth, ifaces: &[Iface]) {
         self.depth = depth;
         self.refused.clear();
+        self.follow(ifaces);
+    }
+
+    /// They are to look at these interfaces too.
+    pub fn look_at(&mut self, names: Vec<Arc<str>>, ifaces: &[Iface]) {
+        self.also = names;
         self.follow(ifaces);
     }
 
@@ -67,7 +75,8 @@ impl Taps {
     pub fn follow(&mut self, ifaces: &[Iface]) {
         let mut wanted: BTreeMap<u32, &Iface> = BTreeMap::new();
         if self.depth > Depth::Off {
-            let rows = |i: &&Iface| i.up && self.standing.values().any(|m| m.iface == i.name);
+            let stands = |name: &Arc<str>| self.standing.values().any(|m| m.iface == *name);
+            let rows = |i: &&Iface| i.up && (self.also.contains(&i.name) || stands(&i.name));
             let all = candidates(ifaces).into_iter().chain(ifaces.iter().filter(rows));
             wanted.extend(all.map(|i| (i.index, i)));
         }
