@@ -99,6 +99,8 @@ mod imp {
     const ROOM: usize = 65_536;
     /// Room for a `tpacket_auxdata` and its header, with some to spare.
     const CONTROL: usize = 64;
+    /// Bytes of the address that comes with a frame.
+    const LINK_ADDRESS: libc::socklen_t = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
 
     pub fn available() -> Result<(), NetError> {
         socket().map(drop).map_err(|e| refused("any interface", "socket AF_PACKET", e))
@@ -133,8 +135,9 @@ mod imp {
 
         pub fn take(&mut self) -> Option<Frame<'_>> {
             let mut control = [std::mem::MaybeUninit::new(0u8); CONTROL];
-            // SAFETY: the storage is only written by the kernel, through the message header.
-            let mut from = unsafe { SockAddr::new(SockAddrStorage::zeroed(), 0) };
+            // SAFETY: the storage is longer than this, and zeros are a valid sockaddr_ll; the kernel
+            // writes at most as much.
+            let mut from = unsafe { SockAddr::new(SockAddrStorage::zeroed(), LINK_ADDRESS) };
             let (len, told) = loop {
                 // SAFETY: a byte slice may be seen as one that need not be initialised; the kernel only
                 // writes to it.
@@ -158,7 +161,7 @@ mod imp {
                 // SAFETY: every byte was initialised above.
                 unsafe { b.assume_init() }
             });
-            let kind = kind_of(&from)?;
+            let kind = kind_of(&from);
             let (vlan, checksum_is_there) = aux(&control[..told.min(CONTROL)]);
             let addressed = match kind {
                 libc::PACKET_HOST | libc::PACKET_BROADCAST | libc::PACKET_MULTICAST => Addressed::Here,
@@ -186,13 +189,9 @@ mod imp {
     }
 
     /// The packet type in a `sockaddr_ll`.
-    fn kind_of(from: &SockAddr) -> Option<u8> {
-        if (from.len() as usize) < offset_of!(libc::sockaddr_ll, sll_halen) {
-            return None;
-        }
-        // SAFETY: the address has at least so many bytes of a sockaddr_ll, of which any are valid; the
-        // storage behind it is larger than the whole structure.
-        Some(unsafe { (*from.as_ptr().cast::<libc::sockaddr_ll>()).sll_pkttype })
+    fn kind_of(from: &SockAddr) -> u8 {
+        // SAFETY: the storage was zeroed and is larger than a sockaddr_ll, of which any bytes are valid.
+        unsafe { (*from.as_ptr().cast::<libc::sockaddr_ll>()).sll_pkttype }
     }
 
     /// VLAN and state of the checksum in a `tpacket_auxdata`.
