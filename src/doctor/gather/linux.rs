@@ -86,14 +86,27 @@ fn machine() -> Option<String> {
     let dmi = |file: &str| fs::read_to_string(format!("/sys/class/dmi/id/{file}")).unwrap_or_default();
     let named = format!("{} {}", dmi("sys_vendor").trim(), dmi("product_name").trim());
     const VIRTUAL: [&str; 14] = [
-        "QEMU", "KVM", "VMware", "VirtualBox", "innotek", "Xen", "Microsoft Corporation Virtual", "Amazon EC2",
-        "Google Compute Engine", "OpenStack", "Bochs", "Parallels", "BHYVE", "DigitalOcean",
+        "QEMU",
+        "KVM",
+        "VMware",
+        "VirtualBox",
+        "innotek",
+        "Xen",
+        "Microsoft Corporation Virtual",
+        "Amazon EC2",
+        "Google Compute Engine",
+        "OpenStack",
+        "Bochs",
+        "Parallels",
+        "BHYVE",
+        "DigitalOcean",
     ];
     if VIRTUAL.iter().any(|v| named.contains(v)) {
         return Some(text::visible(named.trim(), 80));
     }
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flagged = cpu.lines().any(|l| l.starts_with("flags") && l.split_whitespace().any(|w| w == "hypervisor"));
+    let flagged =
+        cpu.lines().any(|l| l.starts_with("flags") && l.split_whitespace().any(|w| w == "hypervisor"));
     flagged.then(|| "the processor's flag \"hypervisor\" is set".to_owned())
 }
 
