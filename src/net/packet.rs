@@ -86,6 +86,7 @@ mod imp {
     use super::{Addressed, Frame};
     use crate::net::cmsg::Messages;
     use crate::net::error::NetError;
+    use crate::net::privilege::{self, Capability};
     use crate::net::ring::{attach, bind, filter};
     use crate::net::sys::{self, Opt, Want};
 
@@ -106,7 +107,7 @@ mod imp {
     }
 
     fn socket() -> io::Result<Socket> {
-        Socket::new(Domain::PACKET, Type::DGRAM, None)
+        privilege::retry(&[Capability::NetRaw], || Socket::new(Domain::PACKET, Type::DGRAM, None))
     }
 
     fn refused(iface: &str, operation: &'static str, source: io::Error) -> NetError {

@@ -52,10 +52,14 @@ pub enum Cmd {
     Send,
     /// Open the list of sends.
     Sends,
+    /// Ping the group.
+    Ping,
     /// Responder on or off.
     Respond,
     /// Block or unblock the selected source.
     Block,
+    /// Mark a stream as A or B of a feed.
+    Feed,
     /// Choose a stream's protocol.
     Protocol,
     /// Freeze the screen.
@@ -152,7 +156,7 @@ fn on_joined(s: &Situation) -> bool {
 }
 
 fn on_source(s: &Situation) -> bool {
-    matches!(s.pane, Kind::Sources | Kind::Stream) && s.source
+    matches!(s.pane, Kind::Sources | Kind::Stream | Kind::Feed) && s.source
 }
 
 fn on_packet(s: &Situation) -> bool {
@@ -170,7 +174,7 @@ fn on_feed(s: &Situation) -> bool {
 fn can_open(s: &Situation) -> bool {
     match s.pane {
         Kind::Groups | Kind::Packets => on_group(s),
-        Kind::Sources | Kind::Stream => s.source,
+        Kind::Sources | Kind::Stream | Kind::Feed => s.source,
         Kind::Ifaces => true,
         Kind::Fields | Kind::Hex | Kind::Events | Kind::Charts | Kind::Histogram => false,
     }
@@ -199,9 +203,11 @@ static FIXED: &[Binding] = &[
     row!(SendTest, "send-test", ["s"], "test", "send a test message to the selected group now", 4, on_joined),
     row!(Send, "send", ["S"], "send…", "open the send dialog", 8, on_group),
     row!(Sends, "sends", ["T"], "sends", "list the sends of this run: progress, errors, answers, stop", 0, always),
+    row!(Ping, "ping", ["p"], "ping", "ping the selected group: who answers, and how fast", 11, on_joined),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_source),
     row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),
+    row!(Feed, "feed", ["m"], "mark A/B", "mark a stream as A, another as B of one feed; again: unmark", 19, on_group),
     row!(Pause, "pause", ["space"], "pause", "freeze the screen or go on; counting never stops", 7, always),
     row!(Follow, "follow", ["f"], "follow", "follow the newest row again", 1, on_feed),
     row!(Filter, "filter", ["/"], "filter", "narrow what is shown: words, or lost > 0 …", 6, always),

@@ -179,7 +179,7 @@ fn index(c: &Case<'_>) -> Vec<Judged> {
     let name = &m.iface;
     if t.moved {
         return one(fail(format!("{name} was made anew while the group was joined"))
-            .seen(format!("another index than the membership's (rtnetlink)"))
+            .seen("another index than the membership's (rtnetlink)")
             .advise("join again: memberships do not follow an interface that is made anew")
             .explaining(c.is_silent()));
     }

@@ -297,7 +297,11 @@ fn target(
 fn unseen(e: &NetError, capability: &str) -> Unseen {
     match e.kind() {
         Kind::NotPermitted => Unseen {
-            reason: format!("needs {capability}"),
+            reason: if crate::net::privilege::given_up() {
+                format!("needs {capability}, which was given up (--drop-privileges)")
+            } else {
+                format!("needs {capability}")
+            },
             remedy: Some(format!("setcap cap_net_raw+ep {}", crate::net::error::this_program())),
         },
         _ => Unseen { reason: e.reason(), remedy: None },
