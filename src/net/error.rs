@@ -414,11 +414,11 @@ impl NetError {
             | NetError::Send { source, .. }
             | NetError::Interfaces { source, .. }
             | NetError::Ring { source, .. }
-            | NetError::Tap { source, .. }
             | NetError::Route { source, .. }
             | NetError::Look { source, .. }
+            | NetError::Tap { source, .. }
             | NetError::Limit { source, .. } => Some(source),
-            NetError::BlockInInclude { .. } | NetError::NoRing | NetError::NoTap | NetError::NoLook => None,
+            NetError::BlockInInclude { .. } | NetError::NoRing | NetError::NoLook | NetError::NoTap => None,
         }
     }
 
