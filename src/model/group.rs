@@ -12,7 +12,8 @@ use crate::model::quantile::Quantiles;
 use crate::model::rate::{Rate, RateWindow, Strip, Weight};
 use crate::model::sequence::SeqCounts;
 use crate::model::shape::{Peaks, Sizes};
-use crate::model::source::{Counters, Gaps, Noticed, Source, SourceTable, Stamp, State};
+use crate::model::source::{Counters, Gaps, Noticed, Source, Stamp, State};
+use crate::model::sources::SourceTable;
 
 /// A group that a person joined and that had nothing after this long is silent.
 pub const SILENT_AFTER_NS: u64 = 5 * SECOND_NS;

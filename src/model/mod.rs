@@ -28,6 +28,7 @@ pub mod rate;
 pub mod sequence;
 pub mod shape;
 pub mod source;
+pub mod sources;
 mod telling;
 
 use event::{Event, EventKind, EventLog};
@@ -35,7 +36,8 @@ use finder::Counter;
 use group::{Buffer, Group, JoinState, Origin};
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use rate::Rate;
-use source::{Counters, NO_HINT, Stamp, State};
+use source::{Counters, Stamp, State};
+use sources::NO_HINT;
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
 const OWN_MAX: usize = 4096;
