@@ -1,22 +1,52 @@
-//! What a person knows better: the protocol of a stream.
+//! What a person knows better: the protocol of a stream, its counter, and rules for both.
+
+use std::sync::Arc;
 
 use crate::base::group::{Endpoint, MembershipId};
 use crate::model::Model;
+use crate::model::counter::Choice;
+use crate::model::group::Group;
+use crate::model::rules::Rule;
 use crate::wire::Protocol;
-use crate::wire::verdict::Verdict;
 
 impl Model {
-    /// Takes a stream for this protocol from now on; `None` lets it be recognised again. False if
-    /// there is no such stream.
+    /// The user's rules, the first of which comes first. To be told before anything is joined: what
+    /// is recognised by then stays.
+    pub fn set_rules(&mut self, rules: Vec<Rule>) {
+        self.rules = rules;
+        let Model { groups, rules, .. } = self;
+        for g in groups.iter_mut().flatten() {
+            take_rules(g, rules);
+        }
+    }
+
+    /// Takes a stream for this protocol from now on; `None` lets it be recognised again, by the
+    /// user's rules first. False if there is no such stream.
     pub fn set_protocol(
         &mut self,
         id: MembershipId,
         from: Endpoint,
         protocol: Option<&'static Protocol>,
     ) -> bool {
-        let Some(g) = self.group_mut(id) else { return false };
-        let Some(s) = g.sources.iter_mut().find(|s| s.endpoint == from) else { return false };
-        s.verdict = protocol.map_or_else(Verdict::default, Verdict::given);
+        let Some(s) = self.group_mut(id).and_then(|g| g.sources.get_mut(from)) else { return false };
+        s.take_for(protocol);
         true
     }
+
+    /// The user says where a stream counts, that it does not, or leaves it to mcscope. False if there
+    /// is no such stream.
+    pub fn choose_counter(&mut self, id: MembershipId, from: Endpoint, choice: Choice) -> bool {
+        let Some(s) = self.group_mut(id).and_then(|g| g.sources.get_mut(from)) else { return false };
+        s.choice = choice;
+        if let Some(d) = &mut s.detail {
+            d.choose(choice);
+        }
+        true
+    }
+}
+
+/// Gives a row the rules that concern it.
+pub(super) fn take_rules(g: &mut Group, rules: &[Rule]) {
+    let concern: Vec<Rule> = rules.iter().filter(|r| r.concerns(&g.membership)).cloned().collect();
+    g.rules = Arc::from(concern);
 }

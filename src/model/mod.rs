@@ -13,6 +13,7 @@ use crate::base::iface::Iface;
 use crate::base::time::{Mono, Now, SECOND_NS};
 
 pub mod continuity;
+pub mod counter;
 pub mod detail;
 pub mod event;
 pub mod filter;
@@ -25,6 +26,8 @@ pub mod media;
 pub mod packets;
 pub mod quantile;
 pub mod rate;
+pub mod reading;
+pub mod rules;
 pub mod sequence;
 pub mod shape;
 pub mod source;
@@ -32,10 +35,10 @@ pub mod sources;
 mod telling;
 
 use event::{Event, EventKind, EventLog};
-use finder::Counter;
 use group::{Buffer, Group, JoinState, Origin};
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use rate::Rate;
+use rules::Rule;
 use source::{Counters, Stamp, State};
 use sources::NO_HINT;
 
@@ -124,6 +127,7 @@ pub struct Model {
     capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
+    rules: Vec<Rule>,
     now: Now,
     clock_offset_ns: i64,
 }
@@ -140,6 +144,7 @@ impl Model {
             capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
+            rules: Vec::new(),
             now,
             clock_offset_ns: now.offset_ns(),
         }
@@ -211,6 +216,7 @@ impl Model {
         let mtu = self.iface(&membership.iface).and_then(|i| i.iface.mtu);
         let mut group = Group::new(id, membership, origin, label);
         group.set_mtu(mtu);
+        given::take_rules(&mut group, &self.rules);
         self.groups[place] = Some(Box::new(group));
         self.order.push(id);
     }
@@ -433,7 +439,7 @@ impl Model {
                 let hint = hints.get(i).copied().unwrap_or(NO_HINT);
                 let found = group.record(d, batch.payload(d), at, hint, || own.contains(&d.source), ring);
                 if let Some((_, new, noticed)) = found
-                    && (new || noticed.ttl_was.is_some() || noticed.tos_was.is_some())
+                    && (new || noticed.is_marking())
                 {
                     telling::tell(events, group, d.source, new, noticed, at);
                 }
@@ -483,24 +489,6 @@ impl Model {
         if let Some(g) = self.group_mut(id) {
             g.sources.look_at(from, now);
         }
-    }
-
-    /// The user says where the counter of a sender's payload is, or (`None`) that it has none.
-    pub fn name_counter(&mut self, id: MembershipId, from: Endpoint, counter: Option<Counter>) {
-        if let Some(d) = self.detail_mut(id, from) {
-            d.name_counter(counter);
-        }
-    }
-
-    /// The counter of a sender's payload is to be found again, after [`Model::name_counter`].
-    pub fn find_counter(&mut self, id: MembershipId, from: Endpoint) {
-        if let Some(d) = self.detail_mut(id, from) {
-            d.find_counter();
-        }
-    }
-
-    fn detail_mut(&mut self, id: MembershipId, from: Endpoint) -> Option<&mut detail::Detail> {
-        self.group_mut(id)?.sources.get_mut(from)?.detail.as_deref_mut()
     }
 
     /// Sets the counters of one row, or of all, to zero.
@@ -568,6 +556,7 @@ impl Model {
             c.payload_bytes += g.counters.payload_bytes;
             c.ip_bytes += g.counters.ip_bytes;
             c.truncated += g.counters.truncated;
+            c.fragmented += g.counters.fragmented;
             if let Some(r) = g.rate(self.now.mono) {
                 *t.rate.get_or_insert_default() += r;
             }

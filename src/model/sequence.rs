@@ -4,7 +4,8 @@
 //!   missing number counts once it is older than [`REORDER_NS`]; if it comes later after all, it
 //!   stops counting. A duplicate never offsets a loss.
 //! * `duplicates` is how often a number was seen again.
-//! * `reordered` is how many arrived after a higher number (RFC 4737), also those that fill a gap.
+//! * `reordered` is how many arrived after a higher number (RFC 4737), also those that fill a gap;
+//!   `late_max` and `late_max_ns` are how late the latest of them was.
 //!
 //! * A missing number is the network's (`lost`), this host's (`lost_here`) or either's
 //!   (`lost_unclear`): [`crate::model::here`] says which.
@@ -22,7 +23,9 @@ pub const REORDER_NS: u64 = SECOND_NS / 5;
 /// Numbers behind the highest that are remembered one by one.
 const WINDOW: u64 = 2048;
 const WORDS: usize = (WINDOW / 64) as usize;
-/// Gaps young enough to be filled that are remembered; an older one is lost at once when more come.
+/// Gaps that are remembered: those young enough to be filled, and of the others as many as there is
+/// room for, so that what comes late after all has its lateness told. When more come, the oldest is
+/// lost at once.
 const PENDING: usize = 12;
 /// A jump ahead of up to this many numbers is always loss (RFC 3550's MAX_DROPOUT).
 const MAX_DROPOUT: u64 = 3000;
@@ -47,6 +50,11 @@ pub struct SeqCounts {
     pub duplicates: u64,
     /// Numbers that came after a higher one.
     pub reordered: u64,
+    /// The most by which one of these was behind the highest, in numbers.
+    pub late_max: u64,
+    /// The longest time in nanoseconds by which one came after the first higher number (RFC 4737
+    /// section 4.2.3, late time offset), as far as its gap was still remembered.
+    pub late_max_ns: u64,
     /// Gaps, however long.
     pub gaps: u64,
     /// The longest gap, in numbers.
@@ -84,6 +92,8 @@ impl std::ops::AddAssign for SeqCounts {
         self.received = self.received.wrapping_add(o.received);
         self.duplicates += o.duplicates;
         self.reordered += o.reordered;
+        self.late_max = self.late_max.max(o.late_max);
+        self.late_max_ns = self.late_max_ns.max(o.late_max_ns);
         self.gaps += o.gaps;
         self.longest_gap = self.longest_gap.max(o.longest_gap);
         self.restarts += o.restarts;
@@ -99,6 +109,8 @@ struct Gap {
     first: u64,
     len: u64,
     open: u64,
+    /// Whether what is open was called lost.
+    lost: bool,
 }
 
 /// The state of one stream.
@@ -176,7 +188,7 @@ impl SeqTracker {
     fn close(&mut self, here: &mut Here) {
         self.counts.expected = self.counts.expected.wrapping_add(self.expected());
         for i in 0..PENDING {
-            if let Some(g) = self.pending[i].take() {
+            if let Some(g) = self.pending[i].take().filter(|g| !g.lost) {
                 self.lose(&g, here);
             }
         }
@@ -276,7 +288,7 @@ impl SeqTracker {
         if gap > 0 {
             self.counts.gaps += 1;
             self.counts.longest_gap = self.counts.longest_gap.max(gap);
-            self.remember(Gap { at, before: self.last_at, first: next, len: gap, open: gap }, here);
+            self.remember(self.gap(next, gap, at), here);
         }
         for k in 0..gap.min(WINDOW) {
             self.set(next.wrapping_add(gap - 1 - k), false);
@@ -287,16 +299,28 @@ impl SeqTracker {
         self.highest = self.highest.wrapping_add(gap + count);
     }
 
+    /// A gap of `len` numbers from `first` on that was noticed at `at`.
+    fn gap(&self, first: u64, len: u64, at: Mono) -> Gap {
+        Gap { at, before: self.last_at, first, len, open: len, lost: false }
+    }
+
+    /// One came after a higher number, the first such `since` nanoseconds before if that is known.
+    fn reordered(&mut self, number: u64, since: Option<u64>) {
+        let behind = self.highest.wrapping_sub(number);
+        let c = &mut self.counts;
+        c.reordered += 1;
+        c.late_max = c.late_max.max(behind);
+        c.late_max_ns = c.late_max_ns.max(since.unwrap_or(0));
+    }
+
     fn late(&mut self, behind: u64, at: Mono, here: &mut Here) {
         let number = self.highest.wrapping_add(1).wrapping_sub(behind);
         let before_first = self.base.wrapping_sub(number);
         if before_first != 0 && before_first <= self.reach() {
             // Older than the first seen: the stream began earlier than it seemed.
-            self.counts.reordered += 1;
+            self.reordered(number, Some(at.since(self.first_at)));
             if before_first > 1 {
-                let open = before_first - 1;
-                let first = number.wrapping_add(1);
-                self.remember(Gap { at, before: self.last_at, first, len: open, open }, here);
+                self.remember(self.gap(number.wrapping_add(1), before_first - 1, at), here);
                 for k in 1..before_first {
                     self.set(number.wrapping_add(k), false);
                 }
@@ -306,22 +330,29 @@ impl SeqTracker {
         } else if self.get(number) {
             self.counts.duplicates += 1;
         } else {
-            self.counts.reordered += 1;
             self.set(number, true);
-            self.fill(number);
+            let since = self.fill(number).map(|noticed| at.since(noticed));
+            self.reordered(number, since);
         }
     }
 
-    fn fill(&mut self, number: u64) {
+    /// Fills a number in; when its gap was noticed, if that is still remembered.
+    fn fill(&mut self, number: u64) -> Option<Mono> {
+        let mut noticed = None;
         for slot in &mut self.pending {
             if let Some(g) = slot
                 && number.wrapping_sub(g.first) < g.len
             {
+                let (at, lost) = (g.at, g.lost);
                 g.open -= 1;
                 if g.open == 0 {
                     *slot = None;
                 }
-                return;
+                if !lost {
+                    return Some(at);
+                }
+                noticed = Some(at);
+                break;
             }
         }
         // It was lost already. What comes late was held up on the way, not dropped here.
@@ -333,6 +364,7 @@ impl SeqTracker {
             }
         }
         c.lost_at_start = c.lost_at_start.min(c.missing());
+        noticed
     }
 
     fn remember(&mut self, gap: Gap, here: &mut Here) {
@@ -340,8 +372,10 @@ impl SeqTracker {
         let slot = match self.pending.iter().position(Option::is_none) {
             Some(free) => free,
             None => {
-                let oldest = (0..PENDING).min_by_key(|&i| self.pending[i].map(|g| g.at)).unwrap_or(0);
-                if let Some(g) = self.pending[oldest].take() {
+                // What was called lost needs its place least.
+                let key = |g: Gap| (!g.lost, g.at);
+                let oldest = (0..PENDING).min_by_key(|&i| self.pending[i].map(key)).unwrap_or(0);
+                if let Some(g) = self.pending[oldest].take().filter(|g| !g.lost) {
                     self.lose(&g, here);
                 }
                 oldest
@@ -353,10 +387,12 @@ impl SeqTracker {
     /// Calls lost what has been missing for longer than [`REORDER_NS`] at `now`.
     pub fn settle(&mut self, now: Mono, here: &mut Here) {
         for i in 0..PENDING {
-            if let Some(g) = self.pending[i]
+            if let Some(g) = &mut self.pending[i]
+                && !g.lost
                 && now.since(g.at) >= REORDER_NS
             {
-                self.pending[i] = None;
+                g.lost = true;
+                let g = *g;
                 self.lose(&g, here);
             }
         }

@@ -83,6 +83,33 @@ fn what_comes_after_it_was_called_lost_is_lost_no_longer() {
     assert_eq!(t.counts().lost, 1);
     t.offer(sample(2), Mono(REORDER_NS + 2), here);
     assert_eq!((t.counts().lost, t.counts().reordered), (0, 1));
+    assert_eq!((t.counts().late_max, t.counts().late_max_ns), (1, REORDER_NS + 1));
+}
+
+#[test]
+fn how_late_is_told_in_numbers_and_in_time_from_the_first_higher_one() {
+    // A millisecond apart: 3 comes 3 ms after 4, with 6 the highest; 5 comes at once after 6.
+    let c = run(16, &[1, 2, 4, 6, 5, 3, 7]);
+    assert_eq!((c.reordered, c.late_max, c.late_max_ns), (2, 3, 3_000_000));
+    let c = run(16, &[5, 4, 6, 7]);
+    assert_eq!((c.late_max, c.late_max_ns), (1, 1_000_000));
+}
+
+#[test]
+fn more_gaps_than_are_remembered_lose_none_and_take_none_back_twice() {
+    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
+    let here = &mut Here::default();
+    let mut t = SeqTracker::new(sample(0), Mono(0));
+    // Every second number is missing; all are called lost, some of them while they are remembered.
+    for i in 1..=40u64 {
+        t.offer(sample(2 * i), Mono(i * REORDER_NS / 4), here);
+    }
+    t.settle(Mono(u64::MAX), here);
+    assert_eq!(t.counts().lost, 40);
+    for i in 0..40u64 {
+        t.offer(sample(2 * i + 1), Mono(20 * REORDER_NS + i), here);
+    }
+    assert_eq!((t.counts().lost, t.counts().reordered), (0, 40));
 }
 
 #[test]

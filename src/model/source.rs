@@ -4,9 +4,10 @@ use crate::base::batch::Datagram;
 use crate::base::group::Endpoint;
 use crate::base::time::{Mono, SECOND_NS, Wall};
 use crate::model::detail::Detail;
-use crate::model::finder::Counter;
+use crate::model::counter::{Choice, Counter};
 use crate::model::here::Here;
 use crate::model::rate::{RateWindow, Weight};
+use crate::model::rules::Rule;
 use crate::model::sequence::SeqCounts;
 use crate::wire::verdict::Verdict;
 use crate::wire::{Confidence, Hint, Protocol};
@@ -20,6 +21,15 @@ pub struct Stamp {
     pub wall: Wall,
 }
 
+/// What a datagram is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnWire {
+    /// Bytes with IP and UDP headers, per fragment.
+    pub ip_bytes: u64,
+    /// Whether it is too long for one packet.
+    pub fragmented: bool,
+}
+
 /// What was counted, exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -31,6 +41,9 @@ pub struct Counters {
     pub ip_bytes: u64,
     /// Datagrams of which not the whole payload was captured.
     pub truncated: u64,
+    /// Datagrams too long for one packet at this interface's MTU: they must have come in fragments.
+    /// That a sender cut shorter ones cannot be seen behind a socket.
+    pub fragmented: u64,
     /// Smallest payload, in bytes; meaningful once `packets` is above 0.
     pub size_min: u32,
     /// Largest payload, in bytes.
@@ -38,13 +51,14 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn add(&mut self, len: u32, ip_bytes: u64, truncated: bool) {
+    pub(crate) fn add(&mut self, len: u32, wire: OnWire, truncated: bool) {
         self.size_min = if self.packets == 0 { len } else { self.size_min.min(len) };
         self.size_max = self.size_max.max(len);
         self.packets += 1;
         self.payload_bytes += u64::from(len);
-        self.ip_bytes += ip_bytes;
+        self.ip_bytes += wire.ip_bytes;
         self.truncated += u64::from(truncated);
+        self.fragmented += u64::from(wire.fragmented);
     }
 
     /// Mean payload in bytes, `None` without datagrams.
@@ -67,21 +81,23 @@ pub struct Marking {
 }
 
 impl Marking {
-    /// Takes the next value; true if it differs from the last.
-    fn take(&mut self, value: Option<u8>) -> bool {
-        let Some(v) = value else { return false };
-        let changed = match self.last {
-            None => {
-                (self.min, self.max) = (v, v);
-                false
-            }
-            Some(last) => last != v,
-        };
-        self.last = Some(v);
+    /// Takes the next value; the last one, if it differs from that.
+    fn take(&mut self, value: Option<u8>) -> Option<u8> {
+        let v = value?;
+        let was = self.last.replace(v).filter(|&last| last != v);
+        if self.changes == 0 && was.is_none() {
+            (self.min, self.max) = (v, v);
+        }
         self.min = self.min.min(v);
         self.max = self.max.max(v);
-        self.changes += u32::from(changed);
-        changed
+        self.changes += u32::from(was.is_some());
+        was
+    }
+
+    /// Begins to count anew, with the last value as the only one.
+    fn reset(&mut self) {
+        let v = self.last.unwrap_or(0);
+        (self.min, self.max, self.changes) = (v, v, 0);
     }
 }
 
@@ -173,8 +189,10 @@ pub struct Source {
     pub last: Stamp,
     /// TTL or hop limit on arrival.
     pub ttl: Marking,
-    /// TOS or traffic class byte: DSCP in the upper six bits.
-    pub tos: Marking,
+    /// DSCP, 0 to 63: the upper six bits of the TOS or traffic class byte.
+    pub dscp: Marking,
+    /// ECN, the lower two: 0 not capable, 1 and 2 capable, 3 congestion was met (RFC 3168).
+    pub ecn: Marking,
     /// Inter-arrival times.
     pub gaps: Gaps,
     /// The last second.
@@ -183,6 +201,10 @@ pub struct Source {
     pub(crate) retired: SeqCounts,
     /// What it carries.
     pub verdict: Verdict,
+    /// What the user said of its counter.
+    pub choice: Choice,
+    /// Which of its row's rules was found to hold for it.
+    rule: Option<u16>,
     /// Whether this host sent it.
     pub ours: bool,
     /// As of the last look at it.
@@ -196,10 +218,19 @@ pub struct Source {
 pub struct Noticed {
     /// TTL before, if it changed.
     pub ttl_was: Option<u8>,
-    /// TOS before, if it changed.
-    pub tos_was: Option<u8>,
+    /// DSCP before, if it changed.
+    pub dscp_was: Option<u8>,
+    /// ECN before, if it changed.
+    pub ecn_was: Option<u8>,
     /// Nanoseconds since the datagram before.
     pub gap_ns: Option<u64>,
+}
+
+impl Noticed {
+    /// Whether the marking changed.
+    pub(crate) fn is_marking(&self) -> bool {
+        self.ttl_was.is_some() || self.dscp_was.is_some() || self.ecn_was.is_some()
+    }
 }
 
 impl Source {
@@ -210,24 +241,55 @@ impl Source {
             first: at,
             last: at,
             ttl: Marking::default(),
-            tos: Marking::default(),
+            dscp: Marking::default(),
+            ecn: Marking::default(),
             gaps: Gaps::default(),
             rate: RateWindow::default(),
             retired: SeqCounts::default(),
             verdict: Verdict::default(),
+            choice: Choice::Find,
+            rule: None,
             ours,
             state: State::Live,
             detail: detailed.then(|| Box::new(Detail::new(at.mono))),
         }
     }
 
+    /// Looks for a rule of the user's that holds for it; the first one found stays.
+    fn obey(&mut self, rules: &[Rule], payload: &[u8]) {
+        if self.rule.is_some() || !self.verdict.looks() {
+            return;
+        }
+        let Some(i) = rules.iter().position(|r| r.holds(self.endpoint.ip, payload)) else { return };
+        self.rule = u16::try_from(i).ok();
+        if let Some(p) = rules[i].protocol {
+            self.verdict = Verdict::ruled(p);
+        }
+        if self.choice == Choice::Find {
+            self.choice = rules[i].counter;
+        }
+    }
+
+    /// The rule that holds for it, of those of its row.
+    pub fn rule<'a>(&self, rules: &'a [Rule]) -> Option<&'a Rule> {
+        rules.get(usize::from(self.rule?))
+    }
+
+    /// The user takes it for this protocol, or (`None`) lets it be recognised again, rules first.
+    pub(crate) fn take_for(&mut self, protocol: Option<&'static Protocol>) {
+        self.verdict = protocol.map_or_else(Verdict::default, Verdict::given);
+        self.rule = None;
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the row's own fields, borrowed apart")]
     pub(crate) fn record(
         &mut self,
         d: &Datagram,
         payload: &[u8],
         at: Stamp,
-        ip_bytes: u64,
+        wire: OnWire,
         to: Endpoint,
+        rules: &[Rule],
         here: &mut Here,
     ) -> Noticed {
         let mut noticed = Noticed::default();
@@ -236,18 +298,18 @@ impl Source {
             self.gaps.add(gap);
             noticed.gap_ns = Some(gap);
         }
-        self.counters.add(d.len, ip_bytes, d.is_truncated());
-        let (ttl, tos) = (self.ttl.last, self.tos.last);
-        if self.ttl.take(d.ttl) {
-            noticed.ttl_was = ttl;
-        }
-        if self.tos.take(d.tos) {
-            noticed.tos_was = tos;
-        }
+        self.counters.add(d.len, wire, d.is_truncated());
+        noticed.ttl_was = self.ttl.take(d.ttl);
+        noticed.dscp_was = self.dscp.take(d.tos.map(|t| t >> 2));
+        noticed.ecn_was = self.ecn.take(d.tos.map(|t| t & 3));
         self.last = at;
-        self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes });
+        self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes: wire.ip_bytes });
+        if !rules.is_empty() {
+            self.obey(rules, payload);
+        }
         self.verdict.observe(payload, &Hint { to, from: self.endpoint, len: d.len as usize });
         if let Some(detail) = &mut self.detail {
+            detail.choose(self.choice);
             detail.record(d, payload, at.mono, noticed.gap_ns, &self.verdict, &mut self.retired, here);
         }
         noticed
@@ -326,8 +388,9 @@ impl Source {
         self.counters = Counters::default();
         self.gaps = Gaps::default();
         self.retired = SeqCounts::default();
-        self.ttl.changes = 0;
-        self.tos.changes = 0;
+        for marking in [&mut self.ttl, &mut self.dscp, &mut self.ecn] {
+            marking.reset();
+        }
         if let Some(detail) = &mut self.detail {
             detail.reset();
         }

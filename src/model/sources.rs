@@ -92,7 +92,7 @@ impl SourceTable {
         let mut sum = 0;
         for s in hints[..n].iter().filter_map(|&i| self.list.get(i as usize)) {
             sum ^= s.counters.packets ^ s.gaps.count ^ s.last.mono.0 ^ s.rate.current();
-            sum ^= u64::from(s.verdict.seen() ^ s.tos.changes) ^ u64::from(s.detail.is_some());
+            sum ^= u64::from(s.verdict.seen() ^ s.dscp.changes) ^ u64::from(s.detail.is_some());
         }
         std::hint::black_box(sum);
     }

@@ -29,6 +29,7 @@ pub mod media;
 pub mod mld;
 pub mod mold;
 pub mod ntp;
+pub mod own;
 pub mod probe;
 pub mod psi;
 pub mod ptp;
@@ -218,9 +219,9 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &rtp::PROTOCOL,
 ];
 
-/// The protocol of this word, if there is one.
+/// The protocol of this word, if there is one; also one that the user named.
 pub fn by_id(id: &str) -> Option<&'static Protocol> {
-    PROTOCOLS.iter().copied().find(|p| p.id == id)
+    own::protocols().find(|p| p.id == id)
 }
 
 /// The protocol that this one payload speaks for most strongly; the first of the table among equals.

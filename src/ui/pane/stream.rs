@@ -9,13 +9,13 @@ use crate::base::dscp;
 use crate::base::text::visible;
 use crate::base::units::{self, ABSENT};
 use crate::model::group::Group;
+use crate::model::reading;
 use crate::model::source::Source;
 use crate::ui::format;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::groups::spec;
 use crate::ui::pane::{Kind, Pane, Reply};
-use crate::ui::reading;
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
 
@@ -80,7 +80,7 @@ impl Stream {
         let what = s.protocol().map_or_else(|| "unknown payload".to_owned(), |p| p.name.to_owned());
         let label = g.label.as_deref().map(|l| visible(l, 40)).unwrap_or_default();
         let label = if label.is_empty() { label } else { format!("({label})") };
-        let reason = reading::recognition(s);
+        let reason = reading::reason(s, &g.rules);
         next(buf, "what", &[(what, theme.title), text(label), (reason, theme.dim)]);
         let payload = s.detail.as_ref().map(|d| format::of_payload(s.protocol(), d.last_payload(), 200));
         next(
@@ -115,11 +115,11 @@ impl Stream {
             one if s.counters.size_min == s.counters.size_max => format!("{one} B"),
             three => format!("{three} B (min/mean/max)"),
         };
-        let tos = s.tos.last.map(|t| format!("{} ({})", dscp::label(t >> 2), t >> 2));
-        let ecn = s.tos.last.map_or_else(String::new, |t| format!("ECN {}", t & 3));
+        let tos = s.dscp.last.map(|d| format!("{} ({d})", dscp::label(d)));
+        let ecn = s.ecn.last.map_or_else(String::new, |t| format!("ECN {t}"));
         let mut parts = vec![text(sizes), dim("TTL"), text(units::or_dash(s.ttl.last, |t| t.to_string()))];
         parts.push(changed(&s.ttl));
-        parts.extend([dim("DSCP"), text(units::or_dash(tos, |t| t)), changed(&s.tos)]);
+        parts.extend([dim("DSCP"), text(units::or_dash(tos, |t| t)), changed(&s.dscp)]);
         if wide {
             parts.push((ecn, theme.dim));
         }

@@ -4,6 +4,7 @@ use tui_input::Input;
 
 use crate::base::text::visible;
 use crate::engine::command::Respond;
+use crate::model::reading;
 use crate::ui::action::Action;
 use crate::ui::filter::Filter;
 use crate::ui::keys::{self, Cmd};
@@ -15,7 +16,6 @@ use crate::ui::popup::chooser::Chooser;
 use crate::ui::popup::help::Help;
 use crate::ui::popup::palette::Palette;
 use crate::ui::popup::protocol::ProtocolChooser;
-use crate::ui::reading;
 use crate::ui::screen::{Screen, Typing, plan};
 use crate::ui::view::VIEWS;
 
@@ -127,7 +127,7 @@ impl Screen {
             Cmd::Protocol => {
                 let Some(s) = self.shared.source.and_then(|from| g.sources.get(from)) else { return };
                 let what = s.protocol().map_or("unknown", |p| p.name);
-                let reason = format!("{what} · {}", reading::recognition(s));
+                let reason = format!("{what} · {}", reading::reason(s, &g.rules));
                 self.layers.push(Box::new(ProtocolChooser::new(g.id, s.endpoint, reason)));
             }
             Cmd::Block => {
