@@ -280,7 +280,8 @@ fn gaps(q: &Quantiles) -> Vec<GapClass> {
 fn streams(s: &Source) -> Vec<Stream> {
     let Some(d) = &s.detail else { return Vec::new() };
     // Of a counter that the user named the protocol's streams say nothing.
-    let followed = if reading::counted_by(s) == Some(reading::CountedBy::Protocol) { d.streams() } else { &[] };
+    let followed =
+        if reading::counted_by(s) == Some(reading::CountedBy::Protocol) { d.streams() } else { &[] };
     let rtp = s.protocol().is_some_and(|p| p.id == "rtp");
     let mut list: Vec<Stream> = followed
         .iter()

@@ -176,7 +176,9 @@ impl Reporter {
         }
         for g in model.groups() {
             let since = g.since.map_or(now, |s| s.mono);
-            if let Some(s) = self.due(Key::Group(g.id), of_group(g, now, last), Some(g.state), since, now, last, false) {
+            if let Some(s) =
+                self.due(Key::Group(g.id), of_group(g, now, last), Some(g.state), since, now, last, false)
+            {
                 tell(s);
             }
             for source in g.sources.list() {

@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn a_counter_is_read_as_it_is_written() {
-        let at = |offset, width, little_endian, step| Choice::At(Counter { offset, width, little_endian, step });
+        let at =
+            |offset, width, little_endian, step| Choice::At(Counter { offset, width, little_endian, step });
         for (text, want) in [
             ("seq:4:4", at(4, 4, false, 1)),
             ("seq:0:2:le", at(0, 2, true, 1)),

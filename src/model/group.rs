@@ -290,7 +290,8 @@ impl Group {
             self.gap_quantiles.get_or_insert_default().add(gap);
         }
         self.counters.add(d.len, wire, d.is_truncated());
-        self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes: wire.ip_bytes });
+        self.rate
+            .add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes: wire.ip_bytes });
         if let Some(strip) = &mut self.strip {
             strip.add(at.mono, 1, u64::from(d.len));
         }

@@ -46,7 +46,8 @@ pub struct Rule {
 impl Rule {
     /// Whether it can hold for a row.
     pub fn concerns(&self, m: &Membership) -> bool {
-        self.group.is_none_or(|p| p.contains(m.group)) && self.ports.as_ref().is_none_or(|p| p.contains(&m.port))
+        self.group.is_none_or(|p| p.contains(m.group))
+            && self.ports.as_ref().is_none_or(|p| p.contains(&m.port))
     }
 
     /// Whether it holds for a payload of this sender, on a row that it concerns.
@@ -79,9 +80,9 @@ impl Rule {
                 rule.group = Some(Prefix::parse(group).map_err(|e| moved(e, 0))?);
             }
             let at = group.len() + 1;
-            let port: u16 = port.parse().map_err(|_| {
-                TextError::new(text, at..at + port.len(), "a port is a number up to 65535")
-            })?;
+            let port: u16 = port
+                .parse()
+                .map_err(|_| TextError::new(text, at..at + port.len(), "a port is a number up to 65535"))?;
             rule.ports = Some(port..=port);
         }
         let mut at = text.len() - what.len();

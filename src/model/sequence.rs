@@ -55,9 +55,9 @@ pub struct SeqCounts {
     /// The longest time in nanoseconds by which one came after the first higher number (RFC 4737
     /// section 4.2.3, late time offset), as far as its gap was still remembered.
     pub late_max_ns: u64,
-    /// Gaps, however long.
+    /// Gaps in which numbers were called lost, wherever these went, however long.
     pub gaps: u64,
-    /// The longest gap, in numbers.
+    /// The most numbers in a row that were called lost.
     pub longest_gap: u64,
     /// Times the sender began anew.
     pub restarts: u32,
@@ -196,6 +196,8 @@ impl SeqTracker {
     }
 
     fn lose(&mut self, g: &Gap, here: &mut Here) {
+        self.counts.gaps += 1;
+        self.counts.longest_gap = self.counts.longest_gap.max(self.longest_run(g));
         let placed = here.claim(g.before, g.at, g.open);
         self.counts.lost += g.open - placed.here - placed.unclear;
         self.counts.lost_here += placed.here;
@@ -207,6 +209,20 @@ impl SeqTracker {
         if start {
             self.counts.lost_at_start += g.open;
         }
+    }
+
+    /// The most numbers of a gap in a row that are missing. Where the window has moved on it is all
+    /// that are.
+    fn longest_run(&self, g: &Gap) -> u64 {
+        if g.open == g.len || self.highest.wrapping_sub(g.first) >= WINDOW {
+            return g.open;
+        }
+        let (mut longest, mut run) = (0, 0);
+        for k in 0..g.len {
+            run = if self.get(g.first.wrapping_add(k)) { 0 } else { run + 1 };
+            longest = longest.max(run);
+        }
+        longest
     }
 
     fn mask(&self) -> u64 {
@@ -286,8 +302,6 @@ impl SeqTracker {
         self.probation = None;
         let next = self.highest.wrapping_add(1);
         if gap > 0 {
-            self.counts.gaps += 1;
-            self.counts.longest_gap = self.counts.longest_gap.max(gap);
             self.remember(self.gap(next, gap, at), here);
         }
         for k in 0..gap.min(WINDOW) {

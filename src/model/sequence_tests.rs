@@ -66,6 +66,15 @@ fn lost_counts_numbers_not_gaps_and_duplicates_do_not_offset_it() {
 }
 
 #[test]
+fn what_only_came_late_is_no_gap_and_what_is_filled_in_parts_one() {
+    let c = run(16, &[1, 3, 2, 4, 6, 5, 7]);
+    assert_eq!((c.gaps, c.longest_gap), (0, 0));
+    // Of 2 to 9, 5 comes late: 2 to 4 and 6 to 9 stay missing.
+    let c = run(16, &[1, 10, 5, 11]);
+    assert_eq!((c.lost, c.gaps, c.longest_gap), (7, 1, 4));
+}
+
+#[test]
 fn late_is_reordered_and_not_lost() {
     let c = run(16, &[1, 3, 2, 4, 6, 5, 7]);
     assert_eq!((c.lost, c.reordered, c.duplicates), (0, 2, 0));

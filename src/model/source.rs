@@ -3,8 +3,8 @@
 use crate::base::batch::Datagram;
 use crate::base::group::Endpoint;
 use crate::base::time::{Mono, SECOND_NS, Wall};
-use crate::model::detail::Detail;
 use crate::model::counter::{Choice, Counter};
+use crate::model::detail::Detail;
 use crate::model::here::Here;
 use crate::model::rate::{RateWindow, Weight};
 use crate::model::rules::Rule;
@@ -303,7 +303,8 @@ impl Source {
         noticed.dscp_was = self.dscp.take(d.tos.map(|t| t >> 2));
         noticed.ecn_was = self.ecn.take(d.tos.map(|t| t & 3));
         self.last = at;
-        self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes: wire.ip_bytes });
+        self.rate
+            .add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes: wire.ip_bytes });
         if !rules.is_empty() {
             self.obey(rules, payload);
         }

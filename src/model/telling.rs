@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::base::dscp;
 use crate::base::group::Endpoint;
 use crate::base::iface::Iface;
 use crate::base::time::{Now, SECOND_NS};
@@ -40,7 +41,10 @@ pub(super) fn tell(events: &mut EventLog, g: &mut Group, from: Endpoint, new: bo
         events.push(event(EventKind::SourceAppeared, g, Some(from), at, text));
     }
     let Some(s) = g.sources.get(from) else { return };
-    let ecn = |v: u8| ["not capable", "ECT(1)", "ECT(0)", "congested (CE)"][usize::from(v & 3)].to_owned();
+    let ecn = |v: u8| match dscp::ecn(v) {
+        "CE" => "CE (congestion was met)".to_owned(),
+        other => other.to_owned(),
+    };
     let plain = |v: u8| v.to_string();
     let changes = [
         ("TTL", n.ttl_was, s.ttl, &plain as &dyn Fn(u8) -> String),
@@ -52,7 +56,8 @@ pub(super) fn tell(events: &mut EventLog, g: &mut Group, from: Endpoint, new: bo
         if let (Some(was), Some(is)) = (was, marking.last)
             && marking.changes.is_power_of_two()
         {
-            let text = format!("{from} on {}: {name} changed from {} to {}", g.membership, word(was), word(is));
+            let text =
+                format!("{from} on {}: {name} changed from {} to {}", g.membership, word(was), word(is));
             events.push(event(EventKind::MarkingChanged, g, Some(from), at, text));
         }
     }

@@ -49,7 +49,10 @@ pub fn named(name: &str) -> Result<&'static Protocol, String> {
         return Err("a name has letters or digits".to_owned());
     }
     if let Some(known) = PROTOCOLS.iter().find(|p| p.id == id) {
-        return Err(format!("{} is a protocol that mcscope knows: write protocol = \"{}\"", known.name, known.id));
+        return Err(format!(
+            "{} is a protocol that mcscope knows: write protocol = \"{}\"",
+            known.name, known.id
+        ));
     }
     let mut own = OWN.write().unwrap_or_else(PoisonError::into_inner);
     if let Some(p) = own.iter().find(|p| p.id == id) {

@@ -235,11 +235,7 @@ fn at(s: &mut Scenario, words: &[&str], line: usize) -> Result<(), String> {
         }
         "counter" => {
             let [from, spec, to @ ..] = rest else { return Err("counter ADDRESS:PORT SPEC".to_owned()) };
-            Item::Counter {
-                row: row(s, to.first().copied())?,
-                from: endpoint(from)?,
-                choice: counter(spec)?,
-            }
+            Item::Counter { row: row(s, to.first().copied())?, from: endpoint(from)?, choice: counter(spec)? }
         }
         other => return Err(format!("there is no {other} at a time")),
     };

@@ -8,8 +8,8 @@ use crate::base::prefix::Prefix;
 use crate::base::text::{TextError, nearest, parse_hex};
 use crate::base::units::{Rate, parse_duration, parse_rate, parse_size};
 use crate::model::filter::{
-    DEPTH_MAX, Expr, Figure, Name, Op, PROPERTIES, Place, Property, TEXT_MAX, Test, UNKNOWN,
-    property, wire_names,
+    DEPTH_MAX, Expr, Figure, Name, Op, PROPERTIES, Place, Property, TEXT_MAX, Test, UNKNOWN, property,
+    wire_names,
 };
 use crate::model::source::State;
 use crate::wire::own::protocols;

@@ -289,9 +289,7 @@ fn a_word() -> impl Strategy<Value = String> {
 
 fn a_place() -> impl Strategy<Value = Place> {
     prop_oneof![
-        (any::<IpAddr>(), 0u8..=128).prop_map(|(ip, len)| {
-            Place::Net(Prefix::new(ip, len))
-        }),
+        (any::<IpAddr>(), 0u8..=128).prop_map(|(ip, len)| { Place::Net(Prefix::new(ip, len)) }),
         (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| Place::Endpoint(Endpoint::new(ip, port))),
         "[a-z-]{1,8}".prop_map(Place::Text),
     ]

@@ -14,6 +14,7 @@ use crate::ui::widget::table::Column;
 pub mod charts;
 pub mod events;
 pub mod fields;
+mod figures;
 pub mod groups;
 pub mod hex;
 pub mod histogram;

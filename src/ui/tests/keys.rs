@@ -208,11 +208,11 @@ fn a_stream_can_be_taken_for_another_protocol() {
     let from = endpoint("10.1.2.20:5004");
     d.keys("<enter>P");
     d.expect("Take 10.1.2.20:5004 for");
-    d.expect("RTP · certain");
+    d.expect("RTP · 3 datagrams in a row");
     assert_eq!(d.keys("mpeg<enter>"), [Action::SetProtocol(AUDIO, from, Some("mpegts"))]);
     d.world.model.set_protocol(AUDIO, from, crate::wire::by_id("mpegts"));
     d.keys("<enter>");
-    d.expect("given by you");
+    d.expect("you say so");
     assert_eq!(d.keys("P<enter>"), [Action::SetProtocol(AUDIO, from, None)]);
     d.keys("Pzzz<enter>");
     d.expect("no protocol of that name");
