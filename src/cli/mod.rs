@@ -24,6 +24,7 @@ use crate::config::{Config, Places};
 use crate::engine::Options;
 use crate::export::table;
 use crate::model::group::Origin;
+use crate::model::rules::Rule;
 use crate::model::{Settings, filter};
 use crate::net::socket::{Receiver, SocketOptions};
 use crate::net::{iface, limits, ring};
@@ -102,6 +103,14 @@ parentheses join them. As in: 'rtp and lost > 0', 'source 10.1.2.0/24 or iface e
 'size >= 1000 not port 5353', 'hex \"de ad\"', 'rate > 1.5Mbit'. lost, rate and other counts are those of the \
 packet's source at the moment. A comparison with what a packet does not have is false.";
 
+const RULE_HELP: &str = "What streams are, or where they count, before mcscope recognises them by itself: \
+[WHERE=]WHAT. WHERE is a group (239.1.1.1), a range of them (239.1.0.0/16), either with :PORT behind ([ff15::1]:5004), \
+or :PORT alone; everywhere without it. WHAT is a protocol (rtp, mpegts, json …, as in the filter), a counter \
+(seq:OFFSET:WIDTH[:le|be][:STEP] in bytes from the start of the payload, big endian without le; seq:off for none), or \
+both with a comma between, as in 239.1.1.1:5004=rtp or :9000=seq:4:2:le. Can be given several times: the first that \
+holds for a stream counts, then the [[protocol]] rules of the settings file, which can also look at the sender and \
+at bytes of the payload.";
+
 /// An oscilloscope for IP multicast: join groups, see who sends what and what is lost.
 #[derive(Parser)]
 #[command(name = "mcscope", version, about, after_help = GROUPS_HELP, args_conflicts_with_subcommands = true)]
@@ -137,6 +146,11 @@ struct Common {
     /// cheaper but needs CAP_NET_RAW and sees what the firewall would keep away
     #[arg(long, value_enum, value_name = "HOW", default_value_t = CaptureArg::Sockets)]
     capture: CaptureArg,
+
+    /// What a stream is, or where it counts, before mcscope recognises it by itself: [WHERE=]WHAT, as in
+    /// 239.1.1.1:5004=rtp or :9000=seq:4:2:le; can be given several times, the first that holds counts
+    #[arg(long = "protocol", value_name = "RULE", long_help = RULE_HELP)]
+    protocols: Vec<String>,
 
     /// Do not look up the names of senders
     #[arg(long)]
@@ -304,16 +318,22 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             dashboard(cli.groups, cli.demo, cli.theme, &cli.common)
         }
         Some(Command::Demo { theme }) => {
-            let common =
-                Common { rcvbuf: None, capture: CaptureArg::Sockets, no_resolve: false, config: None };
+            let common = Common {
+                rcvbuf: None,
+                capture: CaptureArg::Sockets,
+                protocols: Vec::new(),
+                no_resolve: false,
+                config: None,
+            };
             dashboard(Vec::new(), true, theme, &common)
         }
         Some(Command::Watch(args)) => {
+            // The settings may name protocols, which the filter may ask for.
+            let (config, _) = settings(&args.common)?;
             let filter = match &args.filter {
                 Some(text) => filter::parse(text).map_err(|e| refuse("--filter", &e))?,
                 None => filter::Expr::default(),
             };
-            let (config, _) = settings(&args.common)?;
             let ifaces = interfaces()?;
             let rows = resolve_groups(&args.groups, &ifaces)?;
             let keep = Settings { keep_packets: false };
@@ -431,9 +451,18 @@ fn start(ifaces: &[Iface], common: &Common, config: &Config, keep: Settings) -> 
         // Before anything is joined: with sockets instead, the figures would be others.
         ring::available().map_err(|e| CliError::could_not(e.to_string()))?;
     }
+    let rules = rules(common, config)?;
     let options = Options { capture, sockets: socket_options(common, config)? };
-    Session::start(ifaces, options, keep)
-        .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))
+    let mut session = Session::start(ifaces, options, keep)
+        .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))?;
+    session.model.set_rules(rules);
+    Ok(session)
+}
+
+/// The rules of the command line, then those of the settings.
+fn rules(common: &Common, config: &Config) -> Result<Vec<Rule>, CliError> {
+    let typed = common.protocols.iter().map(|text| Rule::parse(text).map_err(|e| refuse("--protocol", &e)));
+    typed.chain(config.rules.iter().cloned().map(Ok)).collect()
 }
 
 /// Seconds east of UTC of local time at a moment.

@@ -60,8 +60,8 @@ pub fn reason(s: &Source, rules: &[Rule]) -> String {
         Ground::None => "no mark and no structure that is known".to_owned(),
         Ground::Mark => "a datagram has the fixed bytes or the structure that nothing else has".to_owned(),
         Ground::Structure => "the structure adds up, or the port says so as well".to_owned(),
-        Ground::Counting => format!("{AGREE} datagrams in a row have the shape, and their numbers count up"),
-        Ground::Agreement => format!("{AGREE} datagrams in a row that differ have the shape"),
+        Ground::Counting => format!("{AGREE} in a row have its shape, and their numbers count up"),
+        Ground::Agreement => format!("{AGREE} different ones in a row have its shape"),
         Ground::Given => "you say so".to_owned(),
         Ground::Rule => match s.rule(rules) {
             Some(rule) => format!("your rule says so ({})", rule.place),

@@ -25,7 +25,7 @@ pub struct Mark {
 }
 
 /// A rule. What is absent does not matter to it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
     /// The group.
     pub group: Option<Prefix>,

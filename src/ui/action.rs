@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::engine::command::{Respond, SendId, SendJob};
+use crate::model::counter::Choice;
 
 /// A wish of the person at the keyboard that needs more than the screen's own state.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +49,8 @@ pub enum Action {
     Unblock(MembershipId, IpAddr),
     /// Take a stream for the protocol of this word; `None` lets it be recognised.
     SetProtocol(MembershipId, Endpoint, Option<&'static str>),
+    /// Say where a stream counts, that it does not, or leave it to mcscope.
+    ChooseCounter(MembershipId, Endpoint, Choice),
     /// Look up the name of an address.
     Resolve(IpAddr),
     /// Put this on the clipboard (OSC 52).

@@ -201,7 +201,7 @@ static FIXED: &[Binding] = &[
     row!(Sends, "sends", ["T"], "sends", "list the sends of this run: progress, errors, answers, stop", 0, always),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_source),
-    row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),
+    row!(Protocol, "protocol", ["P"], "protocol", "why this protocol; another one, or where it counts", 18, on_source),
     row!(Pause, "pause", ["space"], "pause", "freeze the screen or go on; counting never stops", 7, always),
     row!(Follow, "follow", ["f"], "follow", "follow the newest row again", 1, on_feed),
     row!(Filter, "filter", ["/"], "filter", "narrow what is shown: words, or lost > 0 …", 6, always),

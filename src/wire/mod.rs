@@ -168,6 +168,15 @@ pub struct Protocol {
     pub sequence: Option<Sequence>,
 }
 
+/// Each protocol is one of its kind.
+impl PartialEq for Protocol {
+    fn eq(&self, other: &Protocol) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Protocol {}
+
 impl std::fmt::Debug for Protocol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.id)

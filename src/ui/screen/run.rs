@@ -4,7 +4,6 @@ use tui_input::Input;
 
 use crate::base::text::visible;
 use crate::engine::command::Respond;
-use crate::model::reading;
 use crate::ui::action::Action;
 use crate::ui::filter::Filter;
 use crate::ui::keys::{self, Cmd};
@@ -126,9 +125,7 @@ impl Screen {
             }
             Cmd::Protocol => {
                 let Some(s) = self.shared.source.and_then(|from| g.sources.get(from)) else { return };
-                let what = s.protocol().map_or("unknown", |p| p.name);
-                let reason = format!("{what} · {}", reading::reason(s, &g.rules));
-                self.layers.push(Box::new(ProtocolChooser::new(g.id, s.endpoint, reason)));
+                self.layers.push(Box::new(ProtocolChooser::new(g.id, s.endpoint)));
             }
             Cmd::Block => {
                 let Some(from) = self.shared.source else { return };
