@@ -51,9 +51,10 @@ fn is_time(v: &Value) -> bool {
 }
 
 const STATS: &str = "v type time scope group port iface source sources state packets payload_bytes ip_bytes \
+    joined vlan groups wire_packets not_delivered bad_checksums groups_evicted tagged_packets \
     truncated fragmented size_min_bytes size_mean_bytes size_max_bytes lost lost_here lost_unclear \
-    lost_at_start duplicates reordered socket_drops nic_drops not_analysed not_analysed_bytes ttl dscp protocol ours gap_min_ns gap_mean_ns gap_max_ns first_time \
-    last_time packets_interval payload_interval_bytes packets_pps payload_bps ip_bps lines_dropped \
+    lost_at_start duplicates reordered socket_drops nic_drops not_analysed not_analysed_bytes ttl dscp \
+    protocol ours gap_min_ns gap_mean_ns gap_max_ns first_time last_time packets_interval payload_interval_bytes packets_pps payload_bps ip_bps lines_dropped \
     loss_events longest_gap rfc3550_lost late_max late_max_ns restarts strays counter counter_by \
     counter_confidence confidence reason jitter_ns jitter_mean_ns jitter_max_ns clock_hz drift_ppm gap_p50_ns \
     gap_p90_ns gap_p99_ns gap_p999_ns silence_max_ns peak_1ms_packets peak_1ms_bps peak_10ms_packets \
@@ -103,7 +104,9 @@ fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
     for p in &packets {
         assert_eq!(
             fields(p),
-            set("v type time group port iface source size_bytes ttl dscp ours protocol preview payload_hex")
+            set(
+                "v type time group port iface joined source size_bytes ttl dscp ours protocol preview payload_hex"
+            )
         );
         assert_eq!(nulls(p), set("protocol"), "{p}");
         assert_eq!((&p["group"], &p["port"]), (&group.ip().to_string().into(), &21001.into()));
@@ -131,15 +134,18 @@ fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
     let times = "gap_min_ns gap_mean_ns gap_max_ns first_time last_time gap_p50_ns gap_p90_ns gap_p99_ns \
         gap_p999_ns silence_max_ns peak_1ms_packets peak_1ms_bps peak_10ms_packets peak_10ms_bps \
         peak_100ms_packets peak_100ms_bps sizes gaps";
-    let nothing_of = |more: &str| format!("{UNNUMBERED} source state {marks} {times} reading {more}");
+    // Without a tap nothing is known of the wire.
+    let wire = "vlan wire_packets not_delivered bad_checksums groups_evicted tagged_packets";
+    let nothing_of =
+        |more: &str| format!("{UNNUMBERED} {wire} joined source state {marks} {times} reading {more}");
     assert_eq!(nulls(finals[0]), set(&nothing_of("group port iface")));
     assert_eq!(nulls(finals[1]), set(&nothing_of("group port lines_dropped")));
     assert_eq!(
         nulls(finals[2]),
-        set(&format!("{UNNUMBERED} {marks} source nic_drops lines_dropped reading"))
+        set(&format!("{UNNUMBERED} {wire} groups {marks} source nic_drops lines_dropped reading"))
     );
     let elsewhere = "socket_drops nic_drops not_analysed not_analysed_bytes sources lines_dropped protocol";
-    assert_eq!(nulls(finals[3]), set(&format!("{UNNUMBERED} {elsewhere}")));
+    assert_eq!(nulls(finals[3]), set(&format!("{UNNUMBERED} {wire} groups {elsewhere}")));
     let sizes = |f: &Value| -> Vec<u64> {
         f["sizes"].as_array().expect("classes").iter().filter_map(|c| c["packets"].as_u64()).collect()
     };
@@ -232,6 +238,41 @@ fn probes_are_recognised_and_a_source_says_what_it_lost() {
     assert_eq!((streams.len(), &streams[0]["lost"]), (1, &source["lost"]), "{streams:?}");
     assert!(streams[0]["rfc3550_lost"].is_null(), "only RTP has it");
     assert!(of_type(&lines, "packet")[0]["protocol"].is_string());
+}
+
+#[test]
+fn what_the_user_says_of_a_stream_comes_before_recognition() {
+    let (sandbox, group) = (Sandbox::new(), own_group(21014));
+    let text = "[[protocol]]\nhex = \"4d 53\"\nname = \"house feed\"\nseq = \"seq:2:2:le\"\n";
+    let settings = sandbox.write("settings.toml", text);
+    let words = format!("--config {} --filter protocol=house-feed {}", settings.display(), on_lo(group));
+    let mut program = watch(&sandbox, None, &words, 1);
+    for n in [250u16, 251, 255, 256, 257] {
+        let payload = [b"MS".as_slice(), &n.to_le_bytes()].concat();
+        sending_on_lo(group).payload(Payload::Bytes(payload)).sizes(&[4]).count(1).port(30_014).go();
+    }
+    until_total(&mut program, 5);
+    let lines = interrupt(program).json();
+    let packets = of_type(&lines, "packet");
+    assert_eq!(packets.len(), 5, "the filter knows the name");
+    assert!(packets.iter().all(|p| p["protocol"] == "house-feed"), "{packets:?}");
+    let source = last(&lines, "source", |_| true);
+    assert_eq!((&source["lost"], &source["counter"]), (&3.into(), &"seq:2:2:le".into()), "{source}");
+    assert_eq!((&source["counter_by"], &source["confidence"]), (&"user".into(), &"certain".into()));
+    assert_eq!(source["reason"], "your rule says so (settings, line 1)");
+
+    // The command line comes first.
+    let words = format!("{words} --protocol :21014=seq:off --duration 1s");
+    let program = watch(&sandbox, None, &words, 1);
+    sending_on_lo(group).payload(Payload::Bytes(b"MS\x01\x00".to_vec())).count(3).go();
+    let lines = program.wait().code(0).json();
+    assert!(last(&lines, "source", |_| true)["lost"].is_null());
+
+    let wrong = run(&sandbox, None, &format!("watch {} --protocol :21014=rpt", on_lo(group))).code(2);
+    wrong.complains(":21014=rpt\n       ^^^ no protocol of this name is known");
+    sandbox.write("settings.toml", "# rules\n[[protocol]]\nport = 1\nseq = \"seq:4:9\"\n");
+    let wrong = run(&sandbox, None, &format!("watch --config {} {}", settings.display(), on_lo(group)));
+    wrong.code(2).complains("line 4: seq = \"seq:4:9\": the width is 1 to 8 bytes");
 }
 
 #[test]
@@ -362,7 +403,10 @@ fn csv_has_a_heading_and_a_row_for_each_packet_or_statistic() {
     let (sandbox, group) = (Sandbox::new(), own_group(21012));
     let mut program = start(&sandbox, None, &format!("watch --format csv --count 2 {}", on_lo(group)));
     let heading = program.wait_line("the heading", |_| true);
-    assert_eq!(heading, "time,group,port,iface,source,size_bytes,ttl,dscp,protocol,preview,payload_hex");
+    assert_eq!(
+        heading,
+        "time,group,port,iface,source,size_bytes,ttl,dscp,protocol,preview,payload_hex,joined"
+    );
     // CSV has no line for a join: the system's own list says when it stands.
     joined(group);
     let sent = sending_on_lo(group).payload(Payload::Bytes(br#"a "b", c"#.into())).sizes(&[8]).count(2).go();
@@ -374,7 +418,7 @@ fn csv_has_a_heading_and_a_row_for_each_packet_or_statistic() {
     assert!(is_time(&time.into()), "{outcome}");
     let begins = format!("{},21012,lo,{from},8,1,0,,\"", group.ip());
     assert!(rest.starts_with(&begins), "{outcome}");
-    assert!(rest.contains(r#"a ""b"", c"#) && rest.ends_with(",61202262222c2063"), "{outcome}");
+    assert!(rest.contains(r#"a ""b"", c"#) && rest.ends_with(",61202262222c2063,true"), "{outcome}");
 
     let words = format!("watch --format csv --stats-only --interval 50ms --duration 300ms {}", on_lo(group));
     let outcome = run(&sandbox, None, &words).code(0);

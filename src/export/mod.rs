@@ -2,8 +2,10 @@
 //!
 //! Formats are pure functions of the model; who writes them where is the front end's business.
 
+pub mod feed;
 pub mod health;
 pub mod json;
+pub mod ping;
 pub mod plain;
 pub mod stats;
 pub mod table;

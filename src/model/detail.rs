@@ -175,6 +175,11 @@ impl Detail {
         self.sure.is_none() || self.opaque
     }
 
+    /// Whether the user named the counter, or said that there is none.
+    pub fn is_named(&self) -> bool {
+        self.choice != Choice::Find
+    }
+
     /// What the user says of the counter.
     pub fn choice(&self) -> Choice {
         self.choice

@@ -1,4 +1,5 @@
-//! What a person knows better: the protocol of a stream, its counter, and rules for both.
+//! What a person knows better: the protocol of a stream, its counter, rules for both; and which
+//! stream is looked at.
 
 use std::sync::Arc;
 
@@ -7,14 +8,24 @@ use crate::model::Model;
 use crate::model::counter::Choice;
 use crate::model::group::Group;
 use crate::model::rules::Rule;
+use crate::model::seen::Wire;
 use crate::wire::Protocol;
 
 impl Model {
+    /// Somebody looks at a sender of this row, or at none: it is kept with detail, however many there
+    /// are.
+    pub fn look_at(&mut self, id: MembershipId, from: Option<Endpoint>) {
+        let now = self.now.mono;
+        if let Some(g) = self.group_mut(id) {
+            g.sources.look_at(from, now);
+        }
+    }
+
     /// The user's rules, the first of which comes first. To be told before anything is joined: what
     /// is recognised by then stays.
     pub fn set_rules(&mut self, rules: Vec<Rule>) {
-        self.rules = rules;
-        let Model { groups, rules, .. } = self;
+        self.wire.rules = rules;
+        let Model { groups, wire: Wire { rules, .. }, .. } = self;
         for g in groups.iter_mut().flatten() {
             take_rules(g, rules);
         }

@@ -19,6 +19,7 @@ pub use super::wake::Ready;
 pub use account::{Clamped, RcvBuf};
 
 use super::error::NetError;
+use super::privilege::{self, Capability};
 use super::recv::{self, Ours};
 use super::sys;
 use super::wake::{self, Waker};
@@ -83,6 +84,10 @@ impl GroupSocket {
     /// What it has joined; the filter follows [`GroupSocket::block`] and [`GroupSocket::unblock`].
     pub fn membership(&self) -> &Membership {
         &self.membership
+    }
+
+    pub(super) fn handle(&self) -> sys::Handle {
+        sys::handle(&self.socket)
     }
 
     /// The index of the interface it is joined on.
@@ -249,12 +254,14 @@ fn bound(
         // would fill this buffer and count as its drops; and it keeps this socket out of the
         // SO_REUSEPORT groups of others (see `share`). Before Linux 5.7 this needs a privilege, and then
         // the check of each datagram has to do.
-        let _ = sys::set_int(&socket, sys::BINDTOIFINDEX, ifindex as i32);
+        let tie = move |s: &Socket| sys::set_int(s, sys::BINDTOIFINDEX, ifindex as i32);
+        let _ = privilege::on(&socket, &[Capability::NetRaw], tie);
     }
     sys::tell(&socket, v4).map_err(|(option, e)| failed(option.text)(e))?;
     let rcvbuf = account::set_rcvbuf(&socket, options.rcvbuf, membership)?;
     let at = bind_address(membership, ifindex);
-    share::bind(&socket, &at.into()).map_err(|source| NetError::Bind {
+    let bind = move |s: &Socket| share::bind(s, &at.into());
+    privilege::on(&socket, &[Capability::NetBindService], bind).map_err(|source| NetError::Bind {
         at: Endpoint::from(at),
         on: match at {
             SocketAddr::V6(a) if a.scope_id() != 0 => format!(" on {}", membership.iface),

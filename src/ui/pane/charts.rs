@@ -114,7 +114,9 @@ impl Pane for Charts {
         if rows >= WITH_JITTER && d.media().iter().any(|m| m.jitter_ns().is_some()) {
             list.push(Chart {
                 name: "JITTER",
-                values: history().map(|h| h.map(|h| f64::from(h.jitter_max_ns))).collect(),
+                values: history()
+                    .map(|h| h.filter(|h| h.jitter_max_ns > 0).map(|h| f64::from(h.jitter_max_ns)))
+                    .collect(),
                 unit: nanoseconds,
                 style: ctx.theme.wire,
                 absent: None,

@@ -118,7 +118,7 @@ fn word(choice: Choice) -> String {
 /// What a choice means, for a stream whose last payload is known.
 fn meaning(choice: Choice, s: Option<&Source>) -> String {
     match choice {
-        Choice::Find => "count by the protocol's own counter, or by one that is found".to_owned(),
+        Choice::Find => "by the protocol's own counter, or one that is found".to_owned(),
         Choice::Off => "it has no counter: no losses are told".to_owned(),
         Choice::At(c) => {
             let end = u32::from(c.offset) + u32::from(c.width);
