@@ -31,6 +31,7 @@ use crate::net::{iface, limits};
 
 mod dashboard;
 mod demo;
+mod doctor;
 mod output;
 mod ping;
 mod privileges;
@@ -203,6 +204,8 @@ enum Command {
     Ping(ping::PingArgs),
     /// Answer what arrives on groups with a unicast reply to its sender
     Respond(respond::RespondArgs),
+    /// Say why a group does not arrive, and what to do about it
+    Doctor(doctor::DoctorArgs),
     /// List the interfaces, their addresses, and which are joined by default
     Interfaces {
         /// As JSON
@@ -402,6 +405,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Respond(args)) => respond::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Interfaces { json }) => {
             let list = interfaces()?;
             print(&if json { table::interfaces_json(&list) + "\n" } else { table::interfaces(&list) })
