@@ -139,6 +139,7 @@ impl Supervisor {
         for row in std::mem::take(&mut self.rows).into_values() {
             row.listener.map(Listener::join);
         }
+        self.shared.gatherers.end();
         for ring in std::mem::take(&mut self.rings).into_values() {
             ring.join();
         }

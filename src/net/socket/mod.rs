@@ -20,7 +20,7 @@ pub use account::{Clamped, RcvBuf};
 
 use super::error::NetError;
 use super::privilege::{self, Capability};
-use super::recv::{Ours, Scratch};
+use super::recv::{self, Ours};
 use super::sys;
 use super::wake::{self, Waker};
 use crate::base::batch::Batch;
@@ -51,7 +51,6 @@ pub struct GroupSocket {
     options: SocketOptions,
     rcvbuf: RcvBuf,
     drops: Counter,
-    scratch: Scratch,
     /// Taken from the old interface by a [`GroupSocket::rejoin`] that then failed.
     moved: Drained,
 }
@@ -78,7 +77,6 @@ impl GroupSocket {
             options: *options,
             rcvbuf,
             drops: Counter::default(),
-            scratch: Scratch::new(options.receiver),
             moved: Drained::default(),
         })
     }
@@ -114,11 +112,10 @@ impl GroupSocket {
     /// # Errors
     /// What the system tells, once; the socket stays usable.
     pub fn receive(&mut self, batch: &mut Batch, id: MembershipId) -> Result<Received, NetError> {
-        let GroupSocket { socket, membership, ifindex, scratch, .. } = self;
+        let GroupSocket { socket, membership, ifindex, options, .. } = self;
         let ours =
             Ours { group: membership.group, ifindex: *ifindex, filter: &membership.filter, membership: id };
-        scratch
-            .receive(socket, &ours, batch)
+        recv::receive(options.receiver, socket, &ours, batch)
             .map_err(|source| NetError::Receive { object: membership.to_string(), source })
     }
 
@@ -128,15 +125,14 @@ impl GroupSocket {
     /// # Errors
     /// As [`GroupSocket::receive`].
     pub fn drain(&mut self, drained: &mut Drained) -> Result<Received, NetError> {
-        let GroupSocket { socket, membership, ifindex, scratch, .. } = self;
+        let GroupSocket { socket, membership, ifindex, options, .. } = self;
         let ours = Ours {
             group: membership.group,
             ifindex: *ifindex,
             filter: &membership.filter,
             membership: MembershipId(0),
         };
-        scratch
-            .drain(socket, &ours, drained)
+        recv::drain(options.receiver, socket, &ours, drained)
             .map_err(|source| NetError::Receive { object: membership.to_string(), source })
     }
 
