@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::base::group::{Endpoint, Membership, MembershipId};
+use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::engine::command::{Respond, SendId, SendJob};
 
 /// A wish of the person at the keyboard that needs more than the screen's own state.
@@ -50,6 +50,8 @@ pub enum Action {
     Block(MembershipId, IpAddr),
     /// Let it through again.
     Unblock(MembershipId, IpAddr),
+    /// Let just these senders of a row through.
+    Filter(MembershipId, SourceFilter),
     /// Take a stream for the protocol of this word; `None` lets it be recognised.
     SetProtocol(MembershipId, Endpoint, Option<&'static str>),
     /// Look up the name of an address.

@@ -58,6 +58,10 @@ pub enum Cmd {
     Respond,
     /// Block or unblock the selected source.
     Block,
+    /// Only the selected source, or back to what was let through before.
+    Only,
+    /// Let every source through again.
+    Everybody,
     /// Choose a stream's protocol.
     Protocol,
     /// Freeze the screen.
@@ -204,6 +208,8 @@ static FIXED: &[Binding] = &[
     row!(Ping, "ping", ["p"], "ping", "ping the selected group: who answers, and how fast", 11, on_joined),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_source),
+    row!(Only, "only", ["i"], "only this", "let only the selected source through, or go back", 2, on_source),
+    row!(Everybody, "everybody", ["I"], "all sources", "let every source of the group through again", 0, on_joined),
     row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),
     row!(Pause, "pause", ["space"], "pause", "freeze the screen or go on; counting never stops", 7, always),
     row!(Follow, "follow", ["f"], "follow", "follow the newest row again", 1, on_feed),

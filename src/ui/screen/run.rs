@@ -2,8 +2,10 @@
 
 use tui_input::Input;
 
+use crate::base::group::SourceFilter;
 use crate::base::text::visible;
 use crate::engine::command::Respond;
+use crate::model::group::Group;
 use crate::ui::action::Action;
 use crate::ui::filter::Filter;
 use crate::ui::keys::{self, Cmd};
@@ -135,19 +137,51 @@ impl Screen {
                 let reason = format!("{what} · {}", reading::recognition(s));
                 self.layers.push(Box::new(ProtocolChooser::new(g.id, s.endpoint, reason)));
             }
-            Cmd::Block => {
-                let Some(from) = self.shared.source else { return };
-                let action = if g.lets_through(from.ip) {
-                    self.say(format!("{} is blocked on {name} · b lets it through again", from.ip));
-                    Action::Block(g.id, from.ip)
-                } else {
-                    self.say(format!("{} is let through on {name}", from.ip));
-                    Action::Unblock(g.id, from.ip)
-                };
-                self.shared.actions.push(action);
-            }
+            Cmd::Block | Cmd::Only | Cmd::Everybody => self.let_through(cmd, g),
             _ => {}
         }
+    }
+
+    /// Changes which senders of a row are let through.
+    fn let_through(&mut self, cmd: Cmd, g: &Group) {
+        let (id, name, now) = (g.id, spec(&g.membership), &g.membership.filter);
+        if cmd == Cmd::Everybody {
+            if *now == SourceFilter::Any {
+                return self.say(format!("{name}: everybody is let through already"));
+            }
+            self.shared.before_only.remove(&id);
+            self.say(format!("{name}: everybody is let through"));
+            return self.shared.actions.push(Action::Filter(id, SourceFilter::Any));
+        }
+        let Some(ip) = self.shared.source.map(|s| s.ip) else { return };
+        let only = SourceFilter::only(ip);
+        if cmd == Cmd::Only {
+            let next = if *now == only {
+                self.shared.before_only.remove(&id).unwrap_or_default()
+            } else {
+                self.shared.before_only.entry(id).or_insert_with(|| now.clone());
+                only
+            };
+            let back = if matches!(next, SourceFilter::Include(_)) { " · i goes back, I: everybody" } else { "" };
+            self.say(format!("{name}: {next} is let through{back}"));
+            return self.shared.actions.push(Action::Filter(id, next));
+        }
+        let action = match (now, now.toggled(ip)) {
+            (_, None) => return self.say(format!("{ip} is the only one let through · I lets everybody through")),
+            (SourceFilter::Include(_), Some(next)) => {
+                self.say(format!("{name}: {next} is let through"));
+                Action::Filter(id, next)
+            }
+            _ if now.passes(ip) => {
+                self.say(format!("{ip} is blocked on {name} · b lets it through again"));
+                Action::Block(id, ip)
+            }
+            _ => {
+                self.say(format!("{ip} is let through on {name}"));
+                Action::Unblock(id, ip)
+            }
+        };
+        self.shared.actions.push(action);
     }
 
     fn mark(&mut self, ctx: &Ctx<'_>) {
