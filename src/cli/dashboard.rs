@@ -23,6 +23,7 @@ use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, PingJo
 use crate::engine::demo::{self, Demo};
 use crate::model::event::EventKind;
 use crate::model::group::Origin;
+use crate::model::pair::Who;
 use crate::model::{Model, Settings};
 use crate::net::{clock, limits};
 use crate::ui::action::Action;
@@ -295,6 +296,13 @@ impl Dashboard {
                 }
                 self.scene.recent.insert(0, typed);
             }
+            Action::Pair([a, b]) => {
+                let leg = |(row, from)| (row, Who::Sender(from));
+                if let Err(e) = self.scene.session.model.mark_pair(leg(a), leg(b), clock::now()) {
+                    self.screen.say(e.to_string());
+                }
+            }
+            Action::Unpair(id) => self.scene.session.model.unmark_pair(id, clock::now()),
             Action::Leave(ids) => self.scene.session.leave(&ids),
             Action::Undo => {
                 if self.scene.session.undo() == 0 {

@@ -216,8 +216,14 @@ enum Command {
 #[derive(Args)]
 struct WatchArgs {
     /// Groups to watch
-    #[arg(value_name = "GROUP", required = true)]
+    #[arg(value_name = "GROUP", required_unless_present = "pair")]
     groups: Vec<String>,
+
+    /// Two streams that are A and B of one feed, as in --pair 10.0.0.1@232.1.1.1:5004%eth0
+    /// 10.0.0.1@232.1.1.1:5004%eth1: skew, what each lost, what both lost. Both are joined; with SOURCE@ it
+    /// is that sender's stream, without it the first that is heard. Can be given again for another feed
+    #[arg(long, num_args = 2, value_names = ["A", "B"], action = clap::ArgAction::Append)]
+    pair: Vec<String>,
 
     /// json is one object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -335,11 +341,16 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             };
             let (config, _) = settings(&args.common)?;
             let ifaces = interfaces()?;
-            let rows = resolve_groups(&args.groups, &ifaces)?;
+            let rows =
+                if args.groups.is_empty() { Vec::new() } else { resolve_groups(&args.groups, &ifaces)? };
+            let legs = args.pair.iter().map(|spec| leg(spec, &ifaces)).collect::<Result<Vec<_>, _>>()?;
             let keep = Settings { keep_packets: false };
             let mut session = start(&ifaces, &args.common, &config, keep)?;
             for m in rows {
                 session.join(m, Origin::User, None);
+            }
+            for two in legs.chunks_exact(2) {
+                session.pair(&two[0], &two[1]).map_err(|e| CliError::usage(format!("--pair: {e}")))?;
             }
             let watch = watch::Watch {
                 format: args.format,
@@ -432,6 +443,19 @@ fn resolve_groups(texts: &[String], ifaces: &[Iface]) -> Result<Vec<Membership>,
         eprintln!("mcscope: note: {note}");
     }
     Ok(found.memberships)
+}
+
+/// One side of `--pair`: exactly one membership.
+fn leg(spec: &str, ifaces: &[Iface]) -> Result<Membership, CliError> {
+    let mut found = resolve_groups(&[spec.to_owned()], ifaces)?;
+    match (found.pop(), found.first()) {
+        (Some(one), None) => Ok(one),
+        (Some(one), Some(other)) => Err(CliError::usage(format!(
+            "--pair: {spec} stands for {} rows (as {other} and {one}): name one group and one interface",
+            found.len() + 1
+        ))),
+        (None, _) => Err(CliError::usage(format!("--pair: {spec} stands for no group"))),
+    }
 }
 
 fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, CliError> {

@@ -16,6 +16,8 @@ use crate::engine::command::{
 use crate::engine::{Engine, Options};
 use crate::model::event::EventKind;
 use crate::model::group::{JoinState, Origin};
+use crate::model::pair::{PairId, Who};
+use crate::model::pairs::PairError;
 use crate::model::{Model, Settings};
 use crate::net::clock;
 
@@ -99,6 +101,16 @@ impl Session {
             .map(Arc::from)
             .or_else(|| self.registry.label(membership.endpoint()).map(|row| Arc::from(row.name.as_str())));
         (self.join_as(Arc::new(membership), origin, label), true)
+    }
+
+    /// Joins two rows and marks what comes by them as A and B of one feed. With a source-specific
+    /// membership it is that sender's stream, otherwise the first one's that is heard.
+    ///
+    /// # Errors
+    /// When they are the same, or too many are compared already.
+    pub fn pair(&mut self, a: &Membership, b: &Membership) -> Result<PairId, PairError> {
+        let [a, b] = [a, b].map(|m| (self.join(m.clone(), Origin::User, None).0, Who::Anyone));
+        self.model.mark_pair(a, b, clock::now())
     }
 
     fn join_as(

@@ -38,6 +38,20 @@ pub enum EventKind {
     Dropped,
     /// The wall clock was set.
     ClockStep,
+    /// A query of IGMP or MLD was heard.
+    Query,
+    /// Hosts joined, left or changed groups on the wire, or answered a query.
+    Report,
+    /// A querier appeared, changed or is gone; the version in force changed.
+    Querier,
+    /// Another program on this host joined or left a group.
+    HostMembership,
+    /// When a membership will be cut, and what came of it.
+    Forecast,
+    /// Two streams are compared as one feed, or are not any more.
+    Feed,
+    /// Numbers were lost on both streams of a feed.
+    FeedLost,
     /// A send or the responder began, ended or met an error.
     Send,
     /// Something the user should know that fits nowhere else.
@@ -61,6 +75,13 @@ impl EventKind {
             EventKind::InterfaceChanged => "interface_changed",
             EventKind::Dropped => "dropped",
             EventKind::ClockStep => "clock_step",
+            EventKind::Query => "query",
+            EventKind::Report => "report",
+            EventKind::Querier => "querier",
+            EventKind::HostMembership => "host_membership",
+            EventKind::Forecast => "forecast",
+            EventKind::Feed => "feed",
+            EventKind::FeedLost => "feed_lost",
             EventKind::Send => "send",
             EventKind::Note => "note",
         }
@@ -70,7 +91,11 @@ impl EventKind {
     pub fn is_bad(self) -> bool {
         matches!(
             self,
-            EventKind::Failed | EventKind::SourceSilent | EventKind::GroupSilent | EventKind::Dropped
+            EventKind::Failed
+                | EventKind::SourceSilent
+                | EventKind::GroupSilent
+                | EventKind::Dropped
+                | EventKind::FeedLost
         )
     }
 }

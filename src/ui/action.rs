@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::engine::command::{Respond, SendId, SendJob};
+use crate::model::pair::PairId;
 
 /// A wish of the person at the keyboard that needs more than the screen's own state.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,10 @@ pub enum Action {
     Filter(MembershipId, SourceFilter),
     /// Take a stream for the protocol of this word; `None` lets it be recognised.
     SetProtocol(MembershipId, Endpoint, Option<&'static str>),
+    /// Compare two streams as A and B of one feed.
+    Pair([(MembershipId, Endpoint); 2]),
+    /// Compare them no longer.
+    Unpair(PairId),
     /// Look up the name of an address.
     Resolve(IpAddr),
     /// Put this on the clipboard (OSC 52).

@@ -62,6 +62,8 @@ pub enum Cmd {
     Only,
     /// Let every source through again.
     Everybody,
+    /// Mark a stream as A or B of a feed.
+    Feed,
     /// Choose a stream's protocol.
     Protocol,
     /// Freeze the screen.
@@ -158,7 +160,7 @@ fn on_joined(s: &Situation) -> bool {
 }
 
 fn on_source(s: &Situation) -> bool {
-    matches!(s.pane, Kind::Sources | Kind::Stream) && s.source
+    matches!(s.pane, Kind::Sources | Kind::Stream | Kind::Feed) && s.source
 }
 
 fn on_packet(s: &Situation) -> bool {
@@ -176,7 +178,7 @@ fn on_feed(s: &Situation) -> bool {
 fn can_open(s: &Situation) -> bool {
     match s.pane {
         Kind::Groups | Kind::Packets => on_group(s),
-        Kind::Sources | Kind::Stream => s.source,
+        Kind::Sources | Kind::Stream | Kind::Feed => s.source,
         Kind::Ifaces => true,
         Kind::Fields | Kind::Hex | Kind::Events | Kind::Charts | Kind::Histogram => false,
     }
@@ -211,6 +213,7 @@ static FIXED: &[Binding] = &[
     row!(Only, "only", ["i"], "only this", "let only the selected source through, or go back", 2, on_source),
     row!(Everybody, "everybody", ["I"], "all sources", "let every source of the group through again", 0, on_joined),
     row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),
+    row!(Feed, "feed", ["m"], "mark A/B", "mark a stream as A, another as B of one feed; again: unmark", 19, on_group),
     row!(Pause, "pause", ["space"], "pause", "freeze the screen or go on; counting never stops", 7, always),
     row!(Follow, "follow", ["f"], "follow", "follow the newest row again", 1, on_feed),
     row!(Filter, "filter", ["/"], "filter", "narrow what is shown: words, or lost > 0 …", 6, always),
