@@ -189,6 +189,23 @@ impl Detail {
         }
     }
 
+    /// What was not received lately was kept out on purpose: counting goes on from the next number, which
+    /// is no gap.
+    pub(crate) fn interrupted(&mut self, retired: &mut SeqCounts, here: &mut Here) {
+        self.settle(Mono(u64::MAX), here);
+        if let Some(counts) = self.counts() {
+            *retired += counts;
+        }
+        self.continuity.clear();
+        self.media.clear();
+        let named = self.named.then(|| self.finder.as_ref().and_then(Finder::counter)).flatten();
+        match (&mut self.finder, named) {
+            (Some(finder), Some((counter, _))) => *finder = Finder::pinned(counter),
+            (Some(finder), None) if !self.named => *finder = Finder::default(),
+            _ => {}
+        }
+    }
+
     pub(crate) fn reset(&mut self) {
         self.continuity.clear();
         self.media.clear();

@@ -42,7 +42,7 @@ use memberships::Memberships;
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
 use rate::Rate;
-use source::{Counters, NO_HINT, Stamp, State};
+use source::{Counters, NO_HINT, Source, Stamp, State};
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
 const OWN_MAX: usize = 4096;
@@ -301,8 +301,13 @@ impl Model {
     /// The membership's filter changed (a source was blocked or unblocked).
     pub fn filter_changed(&mut self, id: MembershipId, membership: Arc<Membership>, text: String, now: Now) {
         if let Some(g) = self.group_mut(id) {
-            g.membership = membership;
-            self.note_group(EventKind::Note, id, now, text);
+            let before = std::mem::replace(&mut g.membership, membership);
+            let filter = &g.membership.filter;
+            let again = |ip| !before.filter.passes(ip) && filter.passes(ip);
+            g.sources.iter_mut().filter(|s| again(s.endpoint.ip)).for_each(Source::let_through_again);
+            let m = g.membership.clone();
+            let untold = self.filter_untold(&m).map_or_else(String::new, |u| format!("; {u}"));
+            self.note_group(EventKind::Note, id, now, text + &untold);
         }
     }
 

@@ -140,13 +140,15 @@ impl Screen {
                 let reason = format!("{what} · {}", reading::recognition(s));
                 self.layers.push(Box::new(ProtocolChooser::new(g.id, s.endpoint, reason)));
             }
-            Cmd::Block | Cmd::Only | Cmd::Everybody => self.let_through(cmd, g),
+            Cmd::Block | Cmd::Only | Cmd::Everybody => self.let_through(cmd, g, ctx),
             _ => {}
         }
     }
 
     /// Changes which senders of a row are let through.
-    fn let_through(&mut self, cmd: Cmd, g: &Group) {
+    fn let_through(&mut self, cmd: Cmd, g: &Group, ctx: &Ctx<'_>) {
+        let untold = ctx.model.version_without_sources(&g.membership);
+        let here = untold.map_or_else(String::new, |u| format!(" · only on this host: {}", u.name()));
         let (id, name, now) = (g.id, spec(&g.membership), &g.membership.filter);
         if cmd == Cmd::Everybody {
             if *now == SourceFilter::Any {
@@ -167,7 +169,8 @@ impl Screen {
             };
             let back =
                 if matches!(next, SourceFilter::Include(_)) { " · i goes back, I: everybody" } else { "" };
-            self.say(format!("{name}: {next} is let through{back}"));
+            let here = if next == SourceFilter::Any { "" } else { &here };
+            self.say(format!("{name}: {next} is let through{here}{back}"));
             return self.shared.actions.push(Action::Filter(id, next));
         }
         let action = match (now, now.toggled(ip)) {
@@ -175,11 +178,11 @@ impl Screen {
                 return self.say(format!("{ip} is the only one let through · I lets everybody through"));
             }
             (SourceFilter::Include(_), Some(next)) => {
-                self.say(format!("{name}: {next} is let through"));
+                self.say(format!("{name}: {next} is let through{here}"));
                 Action::Filter(id, next)
             }
             _ if now.passes(ip) => {
-                self.say(format!("{ip} is blocked on {name} · b lets it through again"));
+                self.say(format!("{ip} is blocked on {name}{here} · b lets it through again"));
                 Action::Block(id, ip)
             }
             _ => {
