@@ -371,6 +371,7 @@ impl Dashboard {
             Action::Respond(id, mode) => self.scene.session.respond(id, mode),
             Action::Block(id, ip) => self.scene.session.command(Command::Block(id, ip)),
             Action::Unblock(id, ip) => self.scene.session.command(Command::Unblock(id, ip)),
+            Action::Filter(id, f) => self.scene.session.command(Command::Filter(id, f)),
             Action::SetProtocol(id, from, word) => {
                 let protocol = word.and_then(wire::by_id);
                 if self.scene.session.model.set_protocol(id, from, protocol) {

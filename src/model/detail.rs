@@ -191,11 +191,7 @@ impl Detail {
             return;
         }
         self.choice = choice;
-        self.finder = Some(match choice {
-            Choice::Find => Finder::default(),
-            Choice::At(counter) => Finder::pinned(counter),
-            Choice::Off => Finder::off(),
-        });
+        self.finder = Some(finder_of(choice));
     }
 
     /// Media clocks with jitter and drift, of what is known to carry them.
@@ -210,6 +206,20 @@ impl Detail {
         }
     }
 
+    /// What was not received lately was kept out on purpose: counting goes on from the next number, which
+    /// is no gap.
+    pub(crate) fn interrupted(&mut self, retired: &mut SeqCounts, here: &mut Here) {
+        self.settle(Mono(u64::MAX), here);
+        if let Some(counts) = self.counts() {
+            *retired += counts;
+        }
+        self.continuity.clear();
+        self.media.clear();
+        if let Some(finder) = &mut self.finder {
+            *finder = finder_of(self.choice);
+        }
+    }
+
     pub(crate) fn reset(&mut self) {
         self.continuity.clear();
         self.media.clear();
@@ -218,6 +228,15 @@ impl Detail {
         if let Some(finder) = &mut self.finder {
             finder.reset();
         }
+    }
+}
+
+/// What begins to look for a counter as the user says.
+fn finder_of(choice: Choice) -> Finder {
+    match choice {
+        Choice::Find => Finder::default(),
+        Choice::At(counter) => Finder::pinned(counter),
+        Choice::Off => Finder::off(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::batch::{Account, Capture, Datagram};
-use crate::base::group::{Membership, MembershipId};
+use crate::base::group::{Membership, MembershipId, SourceFilter};
 use crate::base::time::{Mono, SECOND_NS};
 use crate::model::here::Here;
 use crate::model::packets::{Packet, PacketRing};
@@ -373,6 +373,13 @@ impl Group {
         self.origin == Origin::User
     }
 
+    /// Whether all who were heard are kept out by our own filter: then their silence is of our making.
+    fn keeps_all_out(&self) -> bool {
+        self.membership.filter != SourceFilter::Any
+            && !self.sources.list().is_empty()
+            && !self.sources.list().iter().any(|s| self.lets_through(s.endpoint.ip))
+    }
+
     /// The state at `now`.
     pub(crate) fn judge(&self, now: Mono) -> State {
         match &self.join {
@@ -384,7 +391,9 @@ impl Group {
                     let quiet = now.since(last.mono);
                     // Percentiles are only looked at when they can matter.
                     let p99 = if quiet > SILENT_AFTER_NS { self.p99_gap() } else { usual };
-                    State::of(self.counters.packets, quiet, usual, p99, self.expects_traffic())
+                    let expects =
+                        self.expects_traffic() && !(quiet > SILENT_AFTER_NS && self.keeps_all_out());
+                    State::of(self.counters.packets, quiet, usual, p99, expects)
                 }
                 (None, Some(since)) if self.expects_traffic() && now.since(since.mono) >= SILENT_AFTER_NS => {
                     State::Silent

@@ -49,7 +49,7 @@ use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
 use rate::Rate;
 use seen::Wire;
-use source::{Counters, Stamp, State};
+use source::{Counters, Source, Stamp, State};
 use sources::NO_HINT;
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
@@ -324,9 +324,14 @@ impl Model {
     /// The membership's filter changed (a source was blocked or unblocked).
     pub fn filter_changed(&mut self, id: MembershipId, membership: Arc<Membership>, text: String, now: Now) {
         if let Some(g) = self.group_mut(id) {
-            g.membership = membership;
+            let before = std::mem::replace(&mut g.membership, membership);
+            let filter = &g.membership.filter;
+            let again = |ip| !before.filter.passes(ip) && filter.passes(ip);
+            g.sources.iter_mut().filter(|s| again(s.endpoint.ip)).for_each(Source::let_through_again);
+            let m = g.membership.clone();
             self.stands(id, now);
-            self.note_group(EventKind::Note, id, now, text);
+            let untold = self.filter_untold(&m).map_or_else(String::new, |u| format!("; {u}"));
+            self.note_group(EventKind::Note, id, now, text + &untold);
         }
     }
 

@@ -209,6 +209,8 @@ pub struct Source {
     pub ours: bool,
     /// As of the last look at it.
     pub state: State,
+    /// Our own filter kept it out until now.
+    kept_out: bool,
     /// The rest, where it is kept.
     pub detail: Option<Box<Detail>>,
 }
@@ -251,6 +253,7 @@ impl Source {
             rule: None,
             ours,
             state: State::Live,
+            kept_out: false,
             detail: detailed.then(|| Box::new(Detail::new(at.mono))),
         }
     }
@@ -293,7 +296,11 @@ impl Source {
         here: &mut Here,
     ) -> Noticed {
         let mut noticed = Noticed::default();
-        if self.counters.packets > 0 {
+        if std::mem::take(&mut self.kept_out) {
+            if let Some(detail) = &mut self.detail {
+                detail.interrupted(&mut self.retired, here);
+            }
+        } else if self.counters.packets > 0 {
             let gap = at.mono.since(self.last.mono);
             self.gaps.add(gap);
             noticed.gap_ns = Some(gap);
@@ -348,6 +355,11 @@ impl Source {
     /// The protocol it carries, if that is known.
     pub fn protocol(&self) -> Option<&'static Protocol> {
         self.verdict.protocol().map(|(p, _)| p)
+    }
+
+    /// Our own filter lets it through again: what it sent meanwhile is no loss and no silence of its.
+    pub(crate) fn let_through_again(&mut self) {
+        self.kept_out = true;
     }
 
     /// Brings what depends on time up to date; returns the state before.

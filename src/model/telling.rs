@@ -111,7 +111,8 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
     let expects = g.expects_traffic();
     let membership = g.membership.clone();
     for s in g.sources.iter_mut() {
-        let was = s.settle(now.mono, expects, &mut g.here);
+        let expected = expects && membership.filter.passes(s.endpoint.ip);
+        let was = s.settle(now.mono, expected, &mut g.here);
         let (kind, text) = match (was, s.state) {
             (before, State::Silent) if before != State::Silent => {
                 let quiet = now.mono.since(s.last.mono) / SECOND_NS;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::base::group::{Endpoint, Membership, MembershipId};
+use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::base::tap::Depth;
 use crate::engine::command::{Respond, SendId, SendJob};
 use crate::model::counter::Choice;
@@ -55,6 +55,8 @@ pub enum Action {
     Block(MembershipId, IpAddr),
     /// Let it through again.
     Unblock(MembershipId, IpAddr),
+    /// Let just these senders of a row through.
+    Filter(MembershipId, SourceFilter),
     /// Take a stream for the protocol of this word; `None` lets it be recognised.
     SetProtocol(MembershipId, Endpoint, Option<&'static str>),
     /// Say where a stream counts, that it does not, or leave it to mcscope.
