@@ -53,7 +53,8 @@ fn is_time(v: &Value) -> bool {
 const STATS: &str = "v type time scope group port iface source sources state packets payload_bytes ip_bytes \
     truncated size_min_bytes size_mean_bytes size_max_bytes lost duplicates reordered socket_drops nic_drops \
     not_analysed not_analysed_bytes ttl dscp protocol ours gap_min_ns gap_mean_ns gap_max_ns first_time \
-    last_time packets_interval payload_interval_bytes packets_pps payload_bps ip_bps lines_dropped";
+    last_time packets_interval payload_interval_bytes packets_pps payload_bps ip_bps lines_dropped \
+    joined vlan groups wire_packets not_delivered bad_checksums groups_evicted tagged_packets";
 
 #[test]
 fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
@@ -91,7 +92,9 @@ fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
     for p in &packets {
         assert_eq!(
             fields(p),
-            set("v type time group port iface source size_bytes ttl dscp ours protocol preview payload_hex")
+            set(
+                "v type time group port iface joined source size_bytes ttl dscp ours protocol preview payload_hex"
+            )
         );
         assert_eq!(nulls(p), set("protocol"), "{p}");
         assert_eq!((&p["group"], &p["port"]), (&group.ip().to_string().into(), &21001.into()));
@@ -118,12 +121,16 @@ fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
     let unnumbered = "lost duplicates reordered";
     let marks = "ttl dscp protocol ours";
     let times = "gap_min_ns gap_mean_ns gap_max_ns first_time last_time";
-    let nothing_of = |more: &str| format!("{unnumbered} source state {marks} {times} {more}");
+    let wire = "vlan wire_packets not_delivered bad_checksums groups_evicted tagged_packets";
+    let nothing_of = |more: &str| format!("{unnumbered} source state joined {wire} {marks} {times} {more}");
     assert_eq!(nulls(finals[0]), set(&nothing_of("group port iface")));
     assert_eq!(nulls(finals[1]), set(&nothing_of("group port lines_dropped")));
-    assert_eq!(nulls(finals[2]), set(&format!("{unnumbered} {marks} source nic_drops lines_dropped")));
+    assert_eq!(
+        nulls(finals[2]),
+        set(&format!("{unnumbered} {marks} {wire} groups source nic_drops lines_dropped"))
+    );
     let elsewhere = "socket_drops nic_drops not_analysed not_analysed_bytes sources lines_dropped protocol";
-    assert_eq!(nulls(finals[3]), set(&format!("{unnumbered} {elsewhere}")));
+    assert_eq!(nulls(finals[3]), set(&format!("{unnumbered} {wire} groups {elsewhere}")));
     assert_eq!((&finals[2]["state"], &finals[3]["state"]), (&"live".into(), &"live".into()));
     assert_eq!((&finals[3]["ttl"], &finals[3]["dscp"]), (&9.into(), &46.into()));
     assert_eq!(finals[0]["lines_dropped"], 0);
@@ -311,7 +318,10 @@ fn csv_has_a_heading_and_a_row_for_each_packet_or_statistic() {
     let (sandbox, group) = (Sandbox::new(), own_group(21012));
     let mut program = start(&sandbox, None, &format!("watch --format csv --count 2 {}", on_lo(group)));
     let heading = program.wait_line("the heading", |_| true);
-    assert_eq!(heading, "time,group,port,iface,source,size_bytes,ttl,dscp,protocol,preview,payload_hex");
+    assert_eq!(
+        heading,
+        "time,group,port,iface,source,size_bytes,ttl,dscp,protocol,preview,payload_hex,joined"
+    );
     // CSV has no line for a join: the system's own list says when it stands.
     joined(group);
     let sent = sending_on_lo(group).payload(Payload::Bytes(br#"a "b", c"#.into())).sizes(&[8]).count(2).go();
@@ -323,7 +333,7 @@ fn csv_has_a_heading_and_a_row_for_each_packet_or_statistic() {
     assert!(is_time(&time.into()), "{outcome}");
     let begins = format!("{},21012,lo,{from},8,1,0,,\"", group.ip());
     assert!(rest.starts_with(&begins), "{outcome}");
-    assert!(rest.contains(r#"a ""b"", c"#) && rest.ends_with(",61202262222c2063"), "{outcome}");
+    assert!(rest.contains(r#"a ""b"", c"#) && rest.ends_with(",61202262222c2063,true"), "{outcome}");
 
     let words = format!("watch --format csv --stats-only --interval 50ms --duration 300ms {}", on_lo(group));
     let outcome = run(&sandbox, None, &words).code(0);
