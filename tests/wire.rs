@@ -6,11 +6,15 @@
 #[macro_use]
 mod support;
 
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mcscope::base::group::Endpoint;
+use mcscope::wire::ip;
 use serde_json::Value;
-use support::netns::{Join, Lab, Options, done};
+use support::netns::{Join, Lab, Options, done, index};
 use support::program::{counted, dashboard, interrupt, last, of_type, start, wait_row, watch};
 use support::pty::{Term, text};
 use support::run::{Outcome, Running, Sandbox};
@@ -376,4 +380,69 @@ fn the_dashboard_shows_what_is_on_the_wire_and_joins_it_with_a_key() {
         wait_row(&mut term, &["◇", "239.7.7.7", "net0"]);
         term.type_keys("q");
     });
+}
+
+/// Puts a whole Ethernet frame on an interface.
+fn send_frame(iface: &str, frame: &[u8]) {
+    // SAFETY: socket takes numbers only; the descriptor it gives is owned from here on.
+    let socket = unsafe {
+        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0);
+        assert!(fd >= 0, "open a packet socket: {}", std::io::Error::last_os_error());
+        OwnedFd::from_raw_fd(fd)
+    };
+    let to = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: 0,
+        sll_ifindex: index(iface) as i32,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 6,
+        sll_addr: [0; 8],
+    };
+    // SAFETY: both pointers come with the length of what they point to, and outlive the call.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            0,
+            (&raw const to).cast(),
+            size_of_val(&to) as libc::socklen_t,
+        )
+    };
+    assert_eq!(sent, frame.len() as isize, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn tagged_frames_are_shown_with_their_vlan_and_apart_from_the_sums() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let sandbox = Sandbox::new();
+    let mut running = watch(&sandbox, Some((&lab, 1)), "--wire --stats-only 239.1.1.1:5004%net0", 1);
+    let frame = |tag: Option<u16>| {
+        let at = |s: &str| Endpoint::from(s.parse::<SocketAddr>().expect("an endpoint"));
+        let mut f = vec![1, 0, 0x5e, 1, 1, 1, 2, 0, 0, 0, 0, 2];
+        if let Some(tag) = tag {
+            f.extend([0x81, 0]);
+            f.extend(tag.to_be_bytes());
+        }
+        f.extend([8, 0]);
+        let ends = (at("10.99.0.2:6000"), at("239.1.1.1:5004"));
+        let mut packet = Vec::new();
+        ip::build(&mut packet, ends, (1, 0), &[7; 60], 60).expect("a packet");
+        f.extend(packet);
+        f
+    };
+    lab.inside(2, || {
+        // VLAN 5, VLAN 5 with a priority, a priority alone (no VLAN), and no tag.
+        for tag in [Some(5), Some(0xe005), Some(0xe000), None] {
+            send_frame("net0", &frame(tag));
+        }
+    });
+    running.wait_json("the tagged ones", |v| v["scope"] == "wire" && v["tagged_packets"] == 2);
+    running.wait_json("the others", |v| v["scope"] == "total" && v["packets"] == 2);
+    let lines = interrupt(running).json();
+    let wire = last(&lines, "wire", |_| true);
+    assert_eq!((&wire["packets"], &wire["tagged_packets"]), (&0.into(), &2.into()), "{wire}");
+    let tagged = last(&lines, "group", |v| v["joined"] == false);
+    assert_eq!((&tagged["vlan"], &tagged["packets"]), (&5.into(), &2.into()), "{tagged}");
 }
