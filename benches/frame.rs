@@ -175,7 +175,8 @@ fn frame(c: &mut Criterion) {
     let mut g = c.benchmark_group("frame");
     g.sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     let mut desk = Desk::new();
-    for (name, keys) in [("live", "1"), ("filtered", "1/port=5004 and lost=0 and size>10\n"), ("stream", "2")] {
+    for (name, keys) in [("live", "1"), ("filtered", "1/port=5004 and lost=0 and size>10\n"), ("stream", "2")]
+    {
         desk.keys(keys);
         for (when, ms) in [("steady", 50), ("worst", 1100)] {
             g.bench_function(format!("{name}, {when}"), |b| {
