@@ -159,7 +159,7 @@ struct Told {
     packets: u64,
     payload_bytes: u64,
     ip_bytes: u64,
-    other: [u64; 4],
+    other: [u64; 6],
     state: Option<State>,
 }
 
@@ -252,10 +252,12 @@ impl Reporter {
                 s.socket_drops.unwrap_or(0),
                 s.nic_drops.unwrap_or(0),
                 s.not_analysed.unwrap_or(0),
+                s.wire_packets.unwrap_or(0),
+                [s.bad_checksums, s.groups_evicted, s.tagged_packets].into_iter().flatten().sum(),
             ],
             state,
         };
-        let zero = Told { at: since, packets: 0, payload_bytes: 0, ip_bytes: 0, other: [0; 4], state: None };
+        let zero = Told { at: since, packets: 0, payload_bytes: 0, ip_bytes: 0, other: [0; 6], state: None };
         let was = self.told.get(&key).copied().unwrap_or(zero);
         if !last && !always && (Told { at: was.at, ..is }) == was {
             // Quiet: the next rate is over the interval in which it sends again.
