@@ -29,6 +29,8 @@ pub enum Traffic {
     Plain(Sending),
     /// Packets put on an interface as they are, all of them each time; the number of the time is given.
     Crafted(&'static str, Box<dyn Fn(u64) -> Vec<Vec<u8>> + Send + Sync>),
+    /// A frame of net0 as it is: the address it goes to, its type, what follows.
+    Frame([u8; 6], u16, Vec<u8>),
     /// Nobody sends.
     Nothing,
 }
@@ -49,6 +51,7 @@ impl Traffic {
     fn run(&self, stop: &AtomicBool, sent: &AtomicU64) {
         let wire = match self {
             Traffic::Crafted(iface, _) => Some(Wire::open(iface)),
+            Traffic::Frame(..) => Some(Wire::open("net0")),
             _ => None,
         };
         while !stop.load(Ordering::Relaxed) {
@@ -58,6 +61,9 @@ impl Traffic {
                 Traffic::Crafted(_, packets) => {
                     let wire = wire.as_ref().expect("opened above");
                     packets(time).iter().for_each(|p| drop(wire.send(p)));
+                }
+                Traffic::Frame(to, kind, bytes) => {
+                    drop(wire.as_ref().expect("opened above").put(*to, *kind, bytes));
                 }
                 Traffic::Nothing => {}
             }
@@ -115,14 +121,28 @@ pub fn flows(lab: &Lab, to: &str, traffic: &Traffic) {
 /// Fails if a plain listener in host 2, joined on net0, hears anything: else the fault is none.
 #[track_caller]
 pub fn dead(lab: &Lab, to: &str, traffic: &Traffic) {
+    assert!(!hears(lab, to, traffic), "the fault is none: something came\n{}", state(lab));
+}
+
+/// Waits until a plain listener in host 2 hears nothing any more.
+#[track_caller]
+pub fn dead_in_the_end(lab: &Lab, to: &str, traffic: &Traffic) {
+    let until = Instant::now() + DEADLINE;
+    while hears(lab, to, traffic) {
+        assert!(Instant::now() < until, "the fault is none: something comes\n{}", state(lab));
+    }
+}
+
+/// Whether a plain listener in host 2, joined on net0, hears any of what is sent ten times.
+#[track_caller]
+fn hears(lab: &Lab, to: &str, traffic: &Traffic) -> bool {
     under(lab, traffic, |sent| {
-        let heard = lab.inside(2, || {
+        lab.inside(2, || {
             let listener = Listener::join(to, "net0");
             after(sent, 10);
-            listener.next(Instant::now() + Duration::from_millis(20))
-        });
-        assert!(heard.is_none(), "the fault is none: {heard:?} came\n{}", state(lab));
-    });
+            listener.next(Instant::now() + Duration::from_millis(20)).is_some()
+        })
+    })
 }
 
 /// What host 2 is like, for a failing test's message.
@@ -194,8 +214,10 @@ pub struct Finding {
     pub verdict: String,
     /// The value read and where.
     pub evidence: String,
-    /// What to do, if anything.
+    /// What to do, if anything, in words or as a command.
     pub remedy: Option<String>,
+    /// The remedy, if it can be run as it stands.
+    pub command: Option<String>,
     /// All of it.
     pub whole: Value,
 }
@@ -204,8 +226,8 @@ impl Report {
     /// Reads the one object that `doctor --json` prints.
     #[track_caller]
     pub fn read(outcome: Outcome) -> Report {
-        let object: Value =
-            serde_json::from_str(&outcome.stdout).unwrap_or_else(|e| panic!("not one object of JSON: {e}\n{outcome}"));
+        let object: Value = serde_json::from_str(&outcome.stdout)
+            .unwrap_or_else(|e| panic!("not one object of JSON: {e}\n{outcome}"));
         assert_eq!(object["v"], 1, "{outcome}");
         let list = object["findings"].as_array().unwrap_or_else(|| panic!("no findings\n{outcome}"));
         let text = |f: &Value, field: &str| match &f[field] {
@@ -221,14 +243,16 @@ impl Report {
                 verdict: text(f, "verdict"),
                 evidence: text(f, "evidence"),
                 remedy: f["remedy"].as_str().map(str::to_owned),
+                command: f["command"].as_str().map(str::to_owned),
                 whole: f.clone(),
             }
         };
         let findings: Vec<Finding> = list.iter().map(finding).collect();
-        let rank = |f: &Finding| ["fail", "warn", "unknown", "note", "ok"].iter().position(|v| *v == f.verdict);
+        let rank =
+            |f: &Finding| ["fail", "warn", "unknown", "note", "ok"].iter().position(|v| *v == f.verdict);
         assert!(findings.iter().all(|f| rank(f).is_some()), "an unknown verdict\n{outcome}");
-        // Worst first: nothing worse stands below, whatever the order among the harmless.
-        let harm: Vec<_> = findings.iter().map(|f| rank(f).min(Some(2))).collect();
+        // Worst first, and what is well last; the order of what is unknown and what is noted is free.
+        let harm: Vec<_> = findings.iter().map(|f| rank(f).map(|r| if r == 3 { 2 } else { r })).collect();
         assert!(harm.is_sorted(), "not worst first\n{outcome}");
         Report { outcome, findings }
     }
@@ -263,7 +287,8 @@ impl fmt::Display for Report {
         for x in &self.findings {
             writeln!(f, "{:<8}{:<22}{}", x.verdict, x.id, x.evidence)?;
             if let Some(remedy) = &x.remedy {
-                writeln!(f, "{:<30}$ {remedy}", "")?;
+                let sign = if x.command.is_some() { "$" } else { ">" };
+                writeln!(f, "{:<30}{sign} {remedy}", "")?;
             }
         }
         write!(f, "{}", self.outcome.stderr)
@@ -286,10 +311,16 @@ impl Finding {
         self.remedy.as_deref().unwrap_or_else(|| panic!("no remedy in {:#}", self.whole))
     }
 
+    /// The remedy as a command.
+    #[track_caller]
+    pub fn command(&self) -> &str {
+        self.command.as_deref().unwrap_or_else(|| panic!("no command in {:#}", self.whole))
+    }
+
     /// Carries the remedy out in host 2, as root at its prompt would.
     #[track_caller]
     pub fn cure(&self, lab: &Lab) {
-        lab.sh(2, self.remedy());
+        lab.sh(2, self.command());
     }
 }
 

@@ -29,32 +29,29 @@ impl Wire {
     /// Sends one packet to the Ethernet address that belongs to its IP destination, a multicast one.
     /// An interface that is down takes nothing: that is part of some faults.
     pub fn send(&self, packet: &[u8]) -> std::io::Result<()> {
-        let v6 = packet[0] >> 4 == 6;
-        let mut mac = [0u8; 8];
-        if v6 {
-            mac[..2].copy_from_slice(&[0x33, 0x33]);
-            mac[2..6].copy_from_slice(&packet[36..40]);
-        } else {
-            mac[..3].copy_from_slice(&[1, 0, 0x5e]);
-            mac[3..6].copy_from_slice(&packet[17..20]);
-            mac[3] &= 0x7f;
-        }
-        let protocol = if v6 { libc::ETH_P_IPV6 } else { libc::ETH_P_IP };
+        let kind = if packet[0] >> 4 == 6 { libc::ETH_P_IPV6 } else { libc::ETH_P_IP };
+        self.put(ethernet(packet), kind as u16, packet)
+    }
+
+    /// Sends these bytes to an Ethernet address, as what their type says.
+    pub fn put(&self, to: [u8; 6], kind: u16, bytes: &[u8]) -> std::io::Result<()> {
+        let mut address = [0; 8];
+        address[..6].copy_from_slice(&to);
         let to = libc::sockaddr_ll {
             sll_family: libc::AF_PACKET as u16,
-            sll_protocol: (protocol as u16).to_be(),
+            sll_protocol: kind.to_be(),
             sll_ifindex: self.index,
             sll_hatype: 0,
             sll_pkttype: 0,
             sll_halen: 6,
-            sll_addr: mac,
+            sll_addr: address,
         };
         // SAFETY: both pointers come with the length of what they point to, and outlive the call.
         let sent = unsafe {
             libc::sendto(
                 self.socket.as_raw_fd(),
-                packet.as_ptr().cast(),
-                packet.len(),
+                bytes.as_ptr().cast(),
+                bytes.len(),
                 0,
                 (&raw const to).cast(),
                 size_of_val(&to) as libc::socklen_t,
@@ -64,11 +61,26 @@ impl Wire {
     }
 }
 
+/// The Ethernet address of a packet's multicast destination (RFC 1112, 6.4; RFC 2464, 7).
+pub fn ethernet(packet: &[u8]) -> [u8; 6] {
+    let mut mac = [1, 0, 0x5e, 0, 0, 0];
+    if packet[0] >> 4 == 6 {
+        mac[..2].copy_from_slice(&[0x33, 0x33]);
+        mac[2..].copy_from_slice(&packet[36..40]);
+    } else {
+        mac[3..].copy_from_slice(&packet[17..20]);
+        mac[3] &= 0x7f;
+    }
+    mac
+}
+
 /// A UDP datagram in one IP packet, correct in every field, from port 5000 with TTL 1.
 pub fn datagram(from: IpAddr, to: IpAddr, port: u16, payload: &[u8]) -> Vec<u8> {
     let body = udp(from, to, port, payload);
     match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => ipv4(from, to, libc::IPPROTO_UDP as u8, &[], Part::WHOLE, &body),
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            ipv4(from, to, libc::IPPROTO_UDP as u8, &[], Part::WHOLE, &body)
+        }
         (IpAddr::V6(from), IpAddr::V6(to)) => ipv6(from, to, libc::IPPROTO_UDP as u8, &body),
         _ => panic!("{from} and {to} are of two families"),
     }
@@ -84,11 +96,28 @@ pub fn falsified(from: IpAddr, to: IpAddr, port: u16, payload: &[u8]) -> Vec<u8>
     packet
 }
 
+/// The same with a length in its UDP header that is more than there is.
+pub fn overlong(from: Ipv4Addr, to: Ipv4Addr, port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut body = udp(from.into(), to.into(), port, payload);
+    body[4..8].copy_from_slice(&[0, 200, 0, 0]);
+    ipv4(from, to, libc::IPPROTO_UDP as u8, &[], Part::WHOLE, &body)
+}
+
 /// The first fragment only of an IPv4 datagram; `id` tells one datagram from another.
 pub fn first_fragment(from: Ipv4Addr, to: Ipv4Addr, port: u16, id: u16) -> Vec<u8> {
     let body = udp(from.into(), to.into(), port, &[0; 2000]);
     let part = Part { id, offset: 0, more: true };
     ipv4(from, to, libc::IPPROTO_UDP as u8, &[], part, &body[..1024])
+}
+
+/// The same of IPv6 (RFC 8200, 4.5).
+pub fn first_fragment6(from: Ipv6Addr, to: Ipv6Addr, port: u16, id: u32) -> Vec<u8> {
+    let body = udp(from.into(), to.into(), port, &[0; 2000]);
+    // Offset 0, more to come.
+    let mut part = vec![libc::IPPROTO_UDP as u8, 0, 0, 1];
+    part.extend_from_slice(&id.to_be_bytes());
+    part.extend_from_slice(&body[..1024]);
+    ipv6(from, to, libc::IPPROTO_FRAGMENT as u8, &part)
 }
 
 /// A general membership query. Version 1 and 2 have no interval of their own; the response time is

@@ -45,7 +45,7 @@ fn an_interface_that_is_down() {
         dead(&lab, to, &traffic);
         let report = ask(&lab, group, &traffic);
         let first = report.leads_with("fail", "if.down").shows(&["net0", "down"]);
-        assert_eq!(first.remedy(), "ip link set net0 up");
+        assert_eq!(first.command(), "ip link set net0 up");
         assert_eq!(report.outcome.status.code(), Some(1), "{report}");
     }
     let report = ask(&lab, GROUP, &Traffic::Nothing);
@@ -167,4 +167,26 @@ fn a_datagram_with_ttl_1_is_noted_not_warned_of() {
     report.has("note", "ttl.one").shows(&["1"]);
     let report = ask(&lab, GROUP, &Traffic::Plain(Sending::to(TO).on("net0").port(5000).ttl(8)));
     assert!(!report.findings.iter().any(|f| f.id == "ttl.one" && f.verdict != "ok"), "{report}");
+}
+
+#[test]
+fn frames_of_a_vlan_that_this_host_has_not() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let packet = craft::datagram(lab.v4(1).into(), address(TO), 5004, b"here");
+    // VLAN 77, then the type that stood there (IEEE 802.1Q).
+    let tagged = [&[0, 77, 8, 0], &packet[..]].concat();
+    let traffic = Traffic::Frame(craft::ethernet(&packet), 0x8100, tagged);
+    dead(&lab, TO, &traffic);
+    let report = ask(&lab, GROUP, &traffic);
+    report.leads_with("fail", "snoop.vlan").shows(&["net0", "77"]).remedy();
+}
+
+#[test]
+fn frames_to_another_station() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let packet = craft::datagram(lab.v4(1).into(), address(TO), 5004, b"here");
+    let traffic = Traffic::Frame([2, 0, 0, 0, 0, 9], libc::ETH_P_IP as u16, packet);
+    dead(&lab, TO, &traffic);
+    let report = ask(&lab, GROUP, &traffic);
+    report.leads_with("fail", "if.dstmac").shows(&["02:00:00:00:00:09"]).remedy();
 }

@@ -16,6 +16,7 @@ mod craft;
 mod firewall;
 mod link;
 mod membership;
+mod noise;
 mod plain;
 mod querier;
 mod socket;

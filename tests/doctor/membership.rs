@@ -65,7 +65,23 @@ fn a_group_that_needs_a_source() {
 fn a_group_that_shares_its_ethernet_address() {
     let Some(lab) = lab!(Options::default()) else { return };
     let report = ask(&lab, "239.128.0.251%net0:5004", &Traffic::to("239.128.0.251:5004"));
-    report.leads_with("warn", "snoop.macoverlap").shows(&["239.128.0.251", "224.0.0.251", "01:00:5e:00:00:fb"]);
+    report.leads_with("warn", "snoop.macoverlap").shows(&[
+        "239.128.0.251",
+        "224.0.0.251",
+        "01:00:5e:00:00:fb",
+    ]);
     let report = ask(&lab, "239.1.1.1%net0:5004 239.129.1.1%net0:5004", &Traffic::to(TO));
     report.has("warn", "snoop.macoverlap").shows(&["239.1.1.1", "239.129.1.1", "01:00:5e:01:01:01"]);
+}
+
+#[test]
+fn more_sources_than_a_filter_may_hold() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    assert_eq!(setting(&lab, "net.ipv4.igmp_max_msf"), "10");
+    let sources: Vec<String> = (1..=12).map(|n| format!("10.99.0.{n}")).collect();
+    let spec = format!("{}@232.1.1.1%net0:5004", sources.join(","));
+    let report = ask(&lab, &spec, &Traffic::to("232.1.1.1:5004"));
+    let first = report.leads_with("fail", "igmp.maxmsf").shows(&["igmp_max_msf", "12"]);
+    first.cure(&lab);
+    ask(&lab, &spec, &Traffic::to("232.1.1.1:5004")).is_well();
 }

@@ -23,6 +23,8 @@ fn the_text_tells_the_fault_and_the_remedy_and_the_code_follows() {
     lab.ip(2, "link set net0 multicast off");
     text(&lab, GROUP, &Traffic::to(TO)).code(0).prints("ip link set net0 multicast on");
     text(&lab, &format!("--strict {GROUP}"), &Traffic::to(TO)).code(1);
+    // Nobody may be sending: that is for the caller to know.
+    text(&lab, GROUP, &Traffic::Nothing).code(0);
     lab.ip(2, "link set net0 multicast on down");
     let outcome = text(&lab, GROUP, &Traffic::Nothing).code(1).prints("ip link set net0 up");
     assert!(!outcome.stdout.contains('\x1b'), "no colours where there is no terminal\n{outcome}");
@@ -73,7 +75,10 @@ fn without_a_privilege_it_says_what_it_cannot_know() {
     set(&lab, "net.ipv4.conf.net0.rp_filter", "0");
     flows(&lab, TO, &Traffic::to(TO));
     // A firewall: its place is known, its rule is not.
-    lab.sh(2, "nft 'add table inet t; add chain inet t c { type filter hook input priority 0; policy drop; }'");
+    lab.sh(
+        2,
+        "nft 'add table inet t; add chain inet t c { type filter hook input priority 0; policy drop; }'",
+    );
     let report = ask(&Traffic::to(TO));
     report.leads_with("fail", "fw.input").remedy();
 }

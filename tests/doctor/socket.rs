@@ -69,6 +69,8 @@ fn a_program_bound_to_its_unicast_address() {
     let Some(lab) = lab!(Options::default()) else { return };
     let deaf = member(&lab, "10.99.0.2:5004", "239.1.1.1", None);
     let report = ask(&lab, GROUP, &Traffic::to(TO));
+    deaf.set_nonblocking(true).expect("set it");
+    assert!(deaf.recv(&mut [std::mem::MaybeUninit::uninit(); 200]).is_err(), "the fault is none");
     report.leads_with("fail", "sock.bind").shows(&["10.99.0.2", &pid()]).remedy();
 }
 
@@ -95,7 +97,10 @@ fn a_limit_on_buffers_is_a_property_of_the_host() {
     let Some(lab) = lab!(Options::default()) else { return };
     let report = ask(&lab, GROUP, &Traffic::to(TO));
     report.is_well();
-    let limit = lab.sh(1, "cat /proc/sys/net/core/rmem_max 2>/dev/null || nsenter -t 1 -n cat /proc/sys/net/core/rmem_max");
+    let limit = lab.sh(
+        1,
+        "cat /proc/sys/net/core/rmem_max 2>/dev/null || nsenter -t 1 -n cat /proc/sys/net/core/rmem_max",
+    );
     let limit: u64 = limit.trim().parse().expect("a number");
     if limit < 1 << 20 {
         let note = report.has("note", "sock.rcvbuf");
@@ -106,8 +111,7 @@ fn a_limit_on_buffers_is_a_property_of_the_host() {
 #[test]
 fn datagrams_with_a_bad_checksum() {
     let Some(lab) = lab!(Options::default()) else { return };
-    let pairs: [(&str, &str, IpAddr); 2] =
-        [(GROUP, TO, lab.v4(1).into()), (GROUP6, TO6, lab.v6(1).into())];
+    let pairs: [(&str, &str, IpAddr); 2] = [(GROUP, TO, lab.v4(1).into()), (GROUP6, TO6, lab.v6(1).into())];
     for (group, to, source) in pairs {
         let bad = craft::falsified(source, address(to), 5004, b"here");
         let traffic = Traffic::packets(vec![bad]);
@@ -116,6 +120,16 @@ fn datagrams_with_a_bad_checksum() {
         report.leads_with("fail", "sock.csum").shows(&["checksum"]).remedy();
         flows(&lab, to, &Traffic::packets(vec![craft::datagram(source, address(to), 5004, b"here")]));
     }
+}
+
+#[test]
+fn datagrams_that_say_to_be_longer_than_they_are() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let (source, IpAddr::V4(to)) = (lab.v4(1), address(TO)) else { unreachable!("an IPv4 group") };
+    let traffic = Traffic::packets(vec![craft::overlong(source, to, 5004, b"here")]);
+    dead(&lab, TO, &traffic);
+    let report = ask(&lab, GROUP, &traffic);
+    report.leads_with("fail", "sock.length").shows(&["length"]).remedy();
 }
 
 #[test]
@@ -132,6 +146,29 @@ fn a_fragment_that_is_lost() {
     assert!(first.remedy().contains("1472"), "{report}");
     // What the remedy says: datagrams that fit.
     flows(&lab, TO, &Traffic::Plain(Sending::to(TO).on("net0").port(5000).sizes(&[1472])));
+}
+
+#[test]
+fn a_fragment_that_is_lost_of_ipv6() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    set(&lab, "net.ipv6.ip6frag_time", "1");
+    let (source, IpAddr::V6(to)) = (lab.v6(1), address(TO6)) else { unreachable!("an IPv6 group") };
+    let half = move |n: u64| vec![craft::first_fragment6(source, to, 5004, n as u32 + 1)];
+    let traffic = Traffic::Crafted("net0", Box::new(half));
+    dead(&lab, TO6, &traffic);
+    let report = ask(&lab, GROUP6, &traffic);
+    let first = report.leads_with("fail", "ip.frag");
+    assert!(first.remedy().contains("1452"), "{report}");
+    assert!(counter(&lab, "Ip6", "ReasmFails") > 0, "the fault is none");
+}
+
+#[test]
+fn every_datagram_comes_twice() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let source: IpAddr = lab.v4(1).into();
+    let twice = move |n: u64| vec![craft::datagram(source, address(TO), 5004, &n.to_be_bytes()); 2];
+    let report = ask(&lab, GROUP, &Traffic::Crafted("net0", Box::new(twice)));
+    report.leads_with("warn", "dup.paths").shows(&["%"]);
 }
 
 #[test]

@@ -30,3 +30,28 @@ fn hosts_at_a_plain_switch() {
         ask(&lab, group, &Traffic::to(to)).is_well();
     }
 }
+
+#[test]
+fn what_only_a_host_is_like_is_noted() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    lab.ip(2, "link set net0 allmulticast on");
+    let report = ask(&lab, GROUP, &Traffic::to(TO));
+    report.is_well();
+    report.has("note", "if.allmulti").shows(&["net0"]);
+}
+
+#[test]
+fn every_finding_says_what_it_is_about() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let report = ask(&lab, GROUP, &Traffic::to(TO));
+    assert!(report.findings.len() > 10, "{report}");
+    for f in &report.findings {
+        let id: Vec<&str> = f.id.split('.').collect();
+        assert!(id.len() == 2 && id.iter().all(|p| !p.is_empty()), "{:#}", f.whole);
+        assert!(!f.evidence.is_empty() && f.whole.get("object").is_some(), "{:#}", f.whole);
+        let names: Vec<&str> = f.whole.as_object().expect("an object").keys().map(String::as_str).collect();
+        for field in ["id", "verdict", "title", "evidence", "why", "remedy", "object"] {
+            assert!(names.contains(&field), "{field} is missing in {:#}", f.whole);
+        }
+    }
+}
