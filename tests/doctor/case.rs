@@ -181,17 +181,24 @@ pub fn counter(lab: &Lab, prefix: &str, name: &str) -> u64 {
     row.and_then(|v| v.trim().parse().ok()).unwrap_or_else(|| panic!("no counter {prefix} {name} in\n{text}"))
 }
 
-/// Asks the doctor of host 2 with these words while host 1 sends, and reads its report.
+/// Asks the doctor of host 2 with these words while host 1 sends, and reads its report. The second that
+/// it looks has a hundred datagrams in it.
 #[track_caller]
 pub fn ask(lab: &Lab, words: &str, traffic: &Traffic) -> Report {
-    under(lab, traffic, |_| ask_in(lab, 2, words))
+    under(lab, traffic, |_| ask_in(lab, 2, "1s", words))
+}
+
+/// The same, looking for as long as is said.
+#[track_caller]
+pub fn ask_for(lab: &Lab, time: &str, words: &str, traffic: &Traffic) -> Report {
+    under(lab, traffic, |_| ask_in(lab, 2, time, words))
 }
 
 /// Asks the doctor of a host with these words and reads its report.
 #[track_caller]
-pub fn ask_in(lab: &Lab, host: u8, words: &str) -> Report {
+pub fn ask_in(lab: &Lab, host: u8, time: &str, words: &str) -> Report {
     let sandbox = Sandbox::new();
-    let mut command = sandbox.mcscope(["doctor", "--json", "--for", "2s"]);
+    let mut command = sandbox.mcscope(["doctor", "--json", "--for", time]);
     command.args(words.split_whitespace());
     lab.enter(host, &mut command);
     Report::read(sandbox.run(command))

@@ -148,7 +148,7 @@ fn a_datagram_with_ttl_0_never_leaves_its_host() {
     let member = lab.inside(1, || Listener::join(TO, "net0"));
     dead(&lab, TO, &traffic);
     // On the host of the sender, which hears itself.
-    let report = under(&lab, &traffic, |_| ask_in(&lab, 1, GROUP));
+    let report = under(&lab, &traffic, |_| ask_in(&lab, 1, "1s", GROUP));
     let first = report.findings.first().expect("a finding");
     assert_eq!(first.id, "ttl.one", "{report}");
     first.shows(&["TTL 0"]).remedy();

@@ -49,7 +49,7 @@ fn without_a_privilege_it_says_what_it_cannot_know() {
     let Some(lab) = lab!(Options::default()) else { return };
     let sandbox = Sandbox::new();
     let ask = |traffic: &Traffic| {
-        let mcscope = sandbox.mcscope(["doctor", "--json", "--for", "2s", GROUP]);
+        let mcscope = sandbox.mcscope(["doctor", "--json", "--for", "1s", GROUP]);
         let mut command = sandbox.command("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
         command.arg(mcscope.get_program()).args(mcscope.get_args()).current_dir("/");

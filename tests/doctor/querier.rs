@@ -96,7 +96,7 @@ fn this_hosts_own_bridge_snoops_and_nobody_queries() {
     let switch = Join::Switch { snooping: true, querier: false };
     let Some(lab) = lab!(Options { join: switch, ..Options::default() }) else { return };
     // The switch itself is the third host.
-    let report = ask_in(&lab, 3, "239.1.1.1%br0:5004");
+    let report = ask_in(&lab, 3, "1s", "239.1.1.1%br0:5004");
     let told = report.findings.iter().find(|f| f.id == "snoop.linuxbridge" && f.verdict != "ok");
     let told = told.unwrap_or_else(|| panic!("snoop.linuxbridge is not told\n{report}"));
     told.shows(&["br0"]);

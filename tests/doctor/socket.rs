@@ -141,7 +141,7 @@ fn a_fragment_that_is_lost() {
     let half = move |n: u64| vec![craft::first_fragment(source, to, 5004, n as u16 + 1)];
     let traffic = Traffic::Crafted("net0", Box::new(half));
     dead(&lab, TO, &traffic);
-    let report = ask(&lab, GROUP, &traffic);
+    let report = ask_for(&lab, "3s", GROUP, &traffic);
     let first = report.leads_with("fail", "ip.frag");
     assert!(first.remedy().contains("1472"), "{report}");
     // What the remedy says: datagrams that fit.
@@ -156,7 +156,7 @@ fn a_fragment_that_is_lost_of_ipv6() {
     let half = move |n: u64| vec![craft::first_fragment6(source, to, 5004, n as u32 + 1)];
     let traffic = Traffic::Crafted("net0", Box::new(half));
     dead(&lab, TO6, &traffic);
-    let report = ask(&lab, GROUP6, &traffic);
+    let report = ask_for(&lab, "3s", GROUP6, &traffic);
     let first = report.leads_with("fail", "ip.frag");
     assert!(first.remedy().contains("1452"), "{report}");
     assert!(counter(&lab, "Ip6", "ReasmFails") > 0, "the fault is none");
