@@ -2,6 +2,7 @@
 
 use super::case::*;
 use super::support::netns::{Join, Options};
+use super::support::traffic::Listener;
 
 #[test]
 fn two_hosts_on_a_cable() {
@@ -28,6 +29,34 @@ fn hosts_at_a_plain_switch() {
     let Some(lab) = lab!(Options { join: switch, ..Options::default() }) else { return };
     for (group, to) in [(GROUP, TO), (GROUP6, TO6)] {
         ask(&lab, group, &Traffic::to(to)).is_well();
+    }
+}
+
+#[test]
+fn beside_a_program_that_has_joined_already() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    for (group, to) in [(GROUP, TO), (GROUP6, TO6)] {
+        // The kernel has one record of the group: the doctor's own joining reports nothing.
+        let held = lab.inside(2, || Listener::join(to, "net0"));
+        ask(&lab, group, &Traffic::to(to)).is_well();
+        drop(held);
+    }
+}
+
+#[test]
+fn several_groups_at_once() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let both = ["239.1.1.1:5004", "239.2.2.2:5004"];
+    let traffic = Traffic::Plain(super::support::traffic::Sending::to_all(both).on("net0").port(5000));
+    let report = ask(&lab, "239.1.1.1%net0:5004 239.2.2.2%net0:5004", &traffic);
+    report.is_well();
+    for group in both {
+        let group = &group[..9];
+        let told = report
+            .findings
+            .iter()
+            .any(|f| f.id == "net.sender" && f.verdict == "ok" && f.evidence.contains(group));
+        assert!(told, "nothing is said of {group}\n{report}");
     }
 }
 
