@@ -29,9 +29,9 @@ fn no_ipv4_address_and_a_reverse_path_filter() {
         dead(&lab, TO, &traffic);
         let report = ask(&lab, GROUP, &traffic);
         let first = report.leads_with("fail", "addr.v4none").shows(&["net0", "IPv4 address"]);
-        assert!(first.remedy().contains("ip addr add ") && first.remedy().contains(" dev net0"), "{report}");
-        report.has("fail", "rp.filter");
-        lab.ip(2, "addr add 10.99.0.2/16 dev net0");
+        // What address it should have nobody can guess: the filter is what a command can change.
+        assert!(first.whole.to_string().contains(" dev net0"), "{report}");
+        first.cure(&lab);
         flows(&lab, TO, &traffic);
     }
 }
@@ -71,7 +71,13 @@ fn no_link_local_address() {
     let local = lab.link_local(2, "net0");
     lab.ip(2, &format!("-6 addr del {local}/64 dev net0"));
     let report = ask(&lab, GROUP6, &Traffic::to(TO6));
-    report.leads_with("warn", "addr.v6ll").shows(&["net0", "link-local"]).remedy();
+    // What arrives needs none: it is the reports that do.
+    let told = report.findings.iter().find(|f| f.id == "addr.v6ll" && f.verdict != "ok");
+    let told = told.unwrap_or_else(|| panic!("addr.v6ll is not told\n{report}"));
+    told.cure(&lab);
+    lab.wait_for_link(2, "net0");
+    lab.link_local(2, "net0");
+    assert!(lab.ip(2, "-6 addr show dev net0").contains("fd99::2"), "the remedy costs the other addresses");
 }
 
 /// The filter in both of its places; `to`, the group, may be one that never leaves the link.

@@ -141,7 +141,8 @@ fn reports_that_do_not_leave_the_host() {
         rules(&lab, &text);
         let traffic = Traffic::to(to);
         dead_in_the_end(&lab, to, &traffic);
-        let report = ask(&lab, group, &traffic);
+        // A report is sent twice, the second time within a second.
+        let report = ask_for(&lab, "2s", group, &traffic);
         let first = report.leads_with("fail", "fw.igmp").shows(&["net0"]);
         first.cure(&lab);
         flows(&lab, to, &traffic);
