@@ -43,8 +43,7 @@ fn no_ipv4_address_alone_hinders_nothing() {
     let traffic = Traffic::to(TO);
     flows(&lab, TO, &traffic);
     let report = ask(&lab, GROUP, &traffic);
-    let told = report.findings.iter().find(|f| f.id == "addr.v4none");
-    let told = told.unwrap_or_else(|| panic!("addr.v4none is not told\n{report}"));
+    let told = report.tells("addr.v4none");
     assert!(["note", "warn"].contains(&&*told.verdict), "{report}");
     told.shows(&["net0"]);
 }
@@ -72,8 +71,7 @@ fn no_link_local_address() {
     lab.ip(2, &format!("-6 addr del {local}/64 dev net0"));
     let report = ask(&lab, GROUP6, &Traffic::to(TO6));
     // What arrives needs none: it is the reports that do.
-    let told = report.findings.iter().find(|f| f.id == "addr.v6ll" && f.verdict != "ok");
-    let told = told.unwrap_or_else(|| panic!("addr.v6ll is not told\n{report}"));
+    let told = report.tells("addr.v6ll");
     told.cure(&lab);
     lab.wait_for_link(2, "net0");
     lab.link_local(2, "net0");
@@ -179,8 +177,7 @@ fn no_route_for_multicast() {
     let error = joins_somewhere(&lab).expect_err("there is no route");
     assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
     let report = ask(&lab, GROUP, &Traffic::to(TO));
-    let told = report.findings.iter().find(|f| f.id == "route.v4none" && f.verdict != "ok");
-    let told = told.unwrap_or_else(|| panic!("route.v4none is not told\n{report}"));
+    let told = report.tells("route.v4none");
     told.shows(&["239.1.1.1"]).cure(&lab);
     assert_eq!(joins_somewhere(&lab).expect("it joins"), "net0");
 }
@@ -190,8 +187,7 @@ fn a_group_of_the_link_without_an_interface_where_there_are_two() {
     let Some(lab) = lab!(two_networks()) else { return };
     let traffic = Traffic::Plain(Sending::to("[ff02::77]:5004").on("net0").port(5000));
     let report = ask(&lab, "[ff02::77]:5004", &traffic);
-    let told = report.findings.iter().find(|f| f.id == "route.v6" && f.verdict != "ok");
-    let told = told.unwrap_or_else(|| panic!("route.v6 is not told\n{report}"));
+    let told = report.tells("route.v6");
     assert!(told.remedy().contains("ff02::77%net"), "{report}");
 }
 

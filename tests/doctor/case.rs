@@ -219,6 +219,8 @@ pub struct Finding {
     pub id: String,
     /// How bad.
     pub verdict: String,
+    /// What is.
+    pub title: String,
     /// The value read and where.
     pub evidence: String,
     /// What to do, if anything, in words or as a command.
@@ -242,12 +244,11 @@ impl Report {
             other => panic!("{field} is {other} in {f}"),
         };
         let finding = |f: &Value| {
-            for field in ["title", "why"] {
-                text(f, field);
-            }
+            text(f, "why");
             Finding {
                 id: text(f, "id"),
                 verdict: text(f, "verdict"),
+                title: text(f, "title"),
                 evidence: text(f, "evidence"),
                 remedy: f["remedy"].as_str().map(str::to_owned),
                 command: f["command"].as_str().map(str::to_owned),
@@ -272,6 +273,13 @@ impl Report {
         first
     }
 
+    /// The finding of this check that is not well.
+    #[track_caller]
+    pub fn tells(&self, id: &str) -> &Finding {
+        let found = self.findings.iter().find(|f| f.id == id && f.verdict != "ok");
+        found.unwrap_or_else(|| panic!("{id} is not told\n{self}"))
+    }
+
     /// The finding of this check, which must be there with this verdict.
     #[track_caller]
     pub fn has(&self, verdict: &str, id: &str) -> &Finding {
@@ -292,7 +300,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "── {} ({})", self.outcome.command, self.outcome.status)?;
         for x in &self.findings {
-            writeln!(f, "{:<8}{:<22}{}", x.verdict, x.id, x.evidence)?;
+            writeln!(f, "{:<8}{:<22}{}", x.verdict, x.id, x.title)?;
+            writeln!(f, "{:<30}{}", "", x.evidence)?;
             if let Some(remedy) = &x.remedy {
                 let sign = if x.command.is_some() { "$" } else { ">" };
                 writeln!(f, "{:<30}{sign} {remedy}", "")?;
@@ -303,11 +312,12 @@ impl fmt::Display for Report {
 }
 
 impl Finding {
-    /// Fails unless the evidence holds each of these.
+    /// Fails unless the title or the evidence holds each of these.
     #[track_caller]
     pub fn shows(&self, words: &[&str]) -> &Self {
         for word in words {
-            assert!(self.evidence.contains(word), "{word:?} is not in the evidence of {:#}", self.whole);
+            let told = self.title.contains(word) || self.evidence.contains(word);
+            assert!(told, "{word:?} is not told by {:#}", self.whole);
         }
         self
     }
