@@ -136,7 +136,7 @@ fn an_interface_made_anew_while_the_doctor_looks() {
     lab.delete_link(2, 0);
     lab.recreate_links(0);
     let report = Report::read(running.wait());
-    let found = report.tells("if.index").shows(&["net0"]);
+    report.tells("if.index").shows(&["net0"]);
 }
 
 #[test]
