@@ -30,6 +30,7 @@ use crate::net::{iface, limits, ring};
 
 mod dashboard;
 mod demo;
+mod doctor;
 mod output;
 mod respond;
 mod send;
@@ -173,6 +174,8 @@ enum Command {
     Send(Box<send::SendArgs>),
     /// Answer what arrives on groups with a unicast reply to its sender
     Respond(respond::RespondArgs),
+    /// Say why a group does not arrive, and what to do about it
+    Doctor(doctor::DoctorArgs),
     /// List the interfaces, their addresses, and which are joined by default
     Interfaces {
         /// As JSON
@@ -334,6 +337,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         }
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Respond(args)) => respond::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Interfaces { json }) => {
             let list = interfaces()?;
             print(&if json { table::interfaces_json(&list) + "\n" } else { table::interfaces(&list) })

@@ -134,6 +134,14 @@ pub enum NetError {
         /// The system's error.
         source: io::Error,
     },
+    /// The route to an address could not be asked for.
+    #[error("cannot find the route to {to}: {}", self.rest())]
+    Route {
+        /// The address.
+        to: IpAddr,
+        /// The system's error.
+        source: io::Error,
+    },
     /// A packet ring could not be had.
     #[error("cannot open the packet ring on {iface} ({operation}): {}", self.rest())]
     Ring {
@@ -147,6 +155,19 @@ pub enum NetError {
     /// This system has no packet ring.
     #[error("the packet ring exists on Linux only; leave `--capture` out")]
     NoRing,
+    /// An interface could not be looked at.
+    #[error("cannot look at {iface} ({operation}): {}", self.rest())]
+    Look {
+        /// The interface.
+        iface: String,
+        /// What was refused, as in "socket AF_PACKET".
+        operation: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// This system has no packet sockets.
+    #[error("what is on the wire can be looked at on Linux only")]
+    NoLook,
     /// A limit of the process could not be read or raised.
     #[error("cannot {what}: {}", self.rest())]
     Limit {
@@ -253,6 +274,9 @@ impl NetError {
                 Some(format!("join the group again without {sender}"))
             }
             (NetError::NoRing, _) => Some("leave `--capture` out".into()),
+            (NetError::Look { .. }, Kind::NotPermitted) => {
+                Some(format!("it needs a capability: `sudo setcap cap_net_raw+ep {}`", this_program()))
+            }
             (NetError::Ring { .. }, Kind::NotPermitted) => Some(format!(
                 "it needs a capability: `sudo setcap cap_net_raw+ep {}`; without it, leave `--capture` out",
                 this_program()
@@ -360,8 +384,10 @@ impl NetError {
             | NetError::Send { source, .. }
             | NetError::Interfaces { source, .. }
             | NetError::Ring { source, .. }
+            | NetError::Route { source, .. }
+            | NetError::Look { source, .. }
             | NetError::Limit { source, .. } => Some(source),
-            NetError::BlockInInclude { .. } | NetError::NoRing => None,
+            NetError::BlockInInclude { .. } | NetError::NoRing | NetError::NoLook => None,
         }
     }
 
@@ -391,7 +417,7 @@ fn words(error: &io::Error) -> String {
 }
 
 /// The program's own file, for the command that grants it a capability.
-fn this_program() -> String {
+pub fn this_program() -> String {
     std::env::current_exe().map_or_else(|_| "mcscope".into(), |path| path.display().to_string())
 }
 
