@@ -133,8 +133,10 @@ mod imp {
 
         pub fn take(&mut self) -> Option<Frame<'_>> {
             let mut control = [std::mem::MaybeUninit::new(0u8); CONTROL];
-            // SAFETY: the storage is only written by the kernel, through the message header.
-            let mut from = unsafe { SockAddr::new(SockAddrStorage::zeroed(), 0) };
+            let room = size_of::<SockAddrStorage>() as libc::socklen_t;
+            // SAFETY: zeros are an address of no family; the storage, whose size this is, is only written
+            // by the kernel, through the message header. What it writes leaves the length as it is.
+            let mut from = unsafe { SockAddr::new(SockAddrStorage::zeroed(), room) };
             let (len, told) = loop {
                 // SAFETY: a byte slice may be seen as one that need not be initialised; the kernel only
                 // writes to it.
@@ -158,7 +160,7 @@ mod imp {
                 // SAFETY: every byte was initialised above.
                 unsafe { b.assume_init() }
             });
-            let kind = kind_of(&from)?;
+            let kind = kind_of(&from);
             let (vlan, checksum_is_there) = aux(&control[..told.min(CONTROL)]);
             let addressed = match kind {
                 libc::PACKET_HOST | libc::PACKET_BROADCAST | libc::PACKET_MULTICAST => Addressed::Here,
@@ -186,13 +188,10 @@ mod imp {
     }
 
     /// The packet type in a `sockaddr_ll`.
-    fn kind_of(from: &SockAddr) -> Option<u8> {
-        if (from.len() as usize) < offset_of!(libc::sockaddr_ll, sll_halen) {
-            return None;
-        }
-        // SAFETY: the address has at least so many bytes of a sockaddr_ll, of which any are valid; the
-        // storage behind it is larger than the whole structure.
-        Some(unsafe { (*from.as_ptr().cast::<libc::sockaddr_ll>()).sll_pkttype })
+    fn kind_of(from: &SockAddr) -> u8 {
+        // SAFETY: the storage is larger than a sockaddr_ll, of which any bytes are valid, and was zeroed
+        // before the kernel wrote to it.
+        unsafe { (*from.as_ptr().cast::<libc::sockaddr_ll>()).sll_pkttype }
     }
 
     /// VLAN and state of the checksum in a `tpacket_auxdata`.
