@@ -266,7 +266,8 @@ fn by_wire(
     if t.drops > 0 {
         return surely(Fate::Buffer);
     }
-    if let Some(d) = drop {
+    // What came to IP was not dropped at the ingress.
+    if let Some(d) = drop.filter(|d| d.hook != Hook::Ingress) {
         return or(by_hook(d.hook), "the rule has a condition that cannot be judged from outside");
     }
     match counts {
