@@ -86,6 +86,14 @@ pub fn datagram(from: IpAddr, to: IpAddr, port: u16, payload: &[u8]) -> Vec<u8> 
     }
 }
 
+/// Gives an IPv4 packet an identification.
+pub fn identify(packet: &mut [u8], id: u16) {
+    packet[4..6].copy_from_slice(&id.to_be_bytes());
+    packet[10..12].fill(0);
+    let sum = checksum(&packet[..20]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// The same with its UDP checksum falsified.
 pub fn falsified(from: IpAddr, to: IpAddr, port: u16, payload: &[u8]) -> Vec<u8> {
     let mut packet = datagram(from, to, port, payload);

@@ -57,9 +57,12 @@ fn another_group_whose_source_the_reverse_path_filter_drops() {
     set(&lab, "net.ipv4.conf.net0.rp_filter", "1");
     let source: IpAddr = Ipv4Addr::new(10, 55, 0, 1).into();
     let noise = Traffic::packets(vec![craft::datagram(source, address(OTHER), 7000, b"there")]);
+    // The filter looks at what is joined only.
+    let other = lab.inside(2, || Listener::join(OTHER, "net0"));
     let before = counter(&lab, "TcpExt:", "IPReversePathFilter");
     accuses_nobody(&lab, &noise);
     assert!(counter(&lab, "TcpExt:", "IPReversePathFilter") > before + 10);
+    drop(other);
 }
 
 #[test]

@@ -166,9 +166,18 @@ fn a_fragment_that_is_lost_of_ipv6() {
 fn every_datagram_comes_twice() {
     let Some(lab) = lab!(Options::default()) else { return };
     let source: IpAddr = lab.v4(1).into();
-    let twice = move |n: u64| vec![craft::datagram(source, address(TO), 5004, &n.to_be_bytes()); 2];
+    let twice = move |n: u64| {
+        let mut packet = craft::datagram(source, address(TO), 5004, &n.to_be_bytes());
+        craft::identify(&mut packet, n as u16 + 1);
+        vec![packet; 2]
+    };
     let report = ask(&lab, GROUP, &Traffic::Crafted("net0", Box::new(twice)));
     report.leads_with("warn", "dup.paths").shows(&["%"]);
+    // IPv6 has no identification: the same payload twice may be meant.
+    let source: IpAddr = lab.v6(1).into();
+    let twice = move |n: u64| vec![craft::datagram(source, address(TO6), 5004, &n.to_be_bytes()); 2];
+    let report = ask(&lab, GROUP6, &Traffic::Crafted("net0", Box::new(twice)));
+    report.has("unknown", "dup.paths");
 }
 
 #[test]
