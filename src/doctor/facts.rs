@@ -287,10 +287,24 @@ pub struct Target {
     pub duplicates: u64,
     /// What was on the wire.
     pub wire: Option<Result<Wire, Unseen>>,
+    /// Frames to the group and port that were seen on other interfaces, which may be none for want of a
+    /// membership there.
+    pub elsewhere: Vec<Elsewhere>,
     /// Where the kernel would send to the group, had the program named no interface.
     pub route: Option<Option<Route>>,
     /// How long ago the group was joined when it fell silent, in ns, from whoever watched.
     pub silent_after_ns: Option<u64>,
+}
+
+/// Frames of a group on an interface where it was not asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The interface.
+    pub iface: Arc<str>,
+    /// The busiest sender.
+    pub source: IpAddr,
+    /// Frames of all senders.
+    pub frames: u64,
 }
 
 /// Sources kept of a group.

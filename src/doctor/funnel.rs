@@ -24,7 +24,7 @@ use std::net::IpAddr;
 
 use super::facts::{Facts, Flow, IfaceFacts, Target, Wire};
 use super::finding::{Fate, Funnel, Passage, Scope, Stage, Station};
-use super::ruleset::{Drop, Hook, Packet};
+use super::ruleset::{Drop, Hook, Packet, Traffic};
 use crate::base::group::Membership;
 
 /// The counters of one family.
@@ -143,11 +143,28 @@ pub fn accepts_local(facts: &Facts, iface: &IfaceFacts) -> bool {
 
 /// What the packet filter's rules, where they could be read, do with the group's packets.
 pub fn filtered(facts: &Facts, t: &Target) -> Option<Drop> {
-    let rules = facts.rules.as_ref()?.as_ref().ok()?;
     let m = &t.membership;
     let source = wire_of(t).and_then(|w| meant(w, m).next()).map(|f| f.source);
-    let ifindex = facts.iface(&m.iface).map_or(0, |i| i.iface.index);
-    rules.drops(&Packet { group: m.group, port: m.port, source, iface: &m.iface, ifindex })
+    dropped(facts, t, m.group, Traffic::Datagram(m.port), source)
+}
+
+/// What the packet filter's rules do with the membership protocol's packets: reports that leave, or
+/// queries that come.
+pub fn filtered_protocol(facts: &Facts, t: &Target, traffic: Traffic) -> Option<Drop> {
+    let to = match (t.membership.group.is_ipv4(), traffic) {
+        (true, Traffic::Query) => IpAddr::from([224, 0, 0, 1]),
+        (true, _) => IpAddr::from([224, 0, 0, 22]),
+        (false, Traffic::Query) => IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 1]),
+        (false, _) => IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 0x16]),
+    };
+    dropped(facts, t, to, traffic, None)
+}
+
+fn dropped(facts: &Facts, t: &Target, group: IpAddr, traffic: Traffic, source: Option<IpAddr>) -> Option<Drop> {
+    let rules = facts.rules.as_ref()?.as_ref().ok()?;
+    let iface = &t.membership.iface;
+    let ifindex = facts.iface(iface).map_or(0, |i| i.iface.index);
+    rules.drops(&Packet { group, traffic, source, iface, ifindex })
 }
 
 /// What became of the packets, and what the measurement leaves open.
@@ -238,8 +255,9 @@ fn by_wire(
         if !accepts_local(facts, iface) && here.iter().all(|f| facts.owner(f.source).is_some()) {
             return surely(Fate::OwnSource);
         }
-        let counted = counts.map(|c| c.reverse_path);
-        if counted.is_some_and(|n| n > 0) || counted.is_none() && reverse_path_drops(facts, iface, &here) {
+        // The counter is the host's: it accuses only where the routes do not acquit.
+        let counted = counts.is_none_or(|c| c.reverse_path > 0);
+        if counted && reverse_path_drops(facts, iface, &here) {
             return surely(Fate::ReversePath);
         }
     }
@@ -282,21 +300,34 @@ fn by_wire(
     }
 }
 
-/// Whether the reverse path filter drops all of these by what the routes say.
+/// Whether the reverse path filter may drop all of these, by what the routes say.
 fn reverse_path_drops(facts: &Facts, iface: &IfaceFacts, flows: &[&&Flow]) -> bool {
-    let Some(filter) = rp_filter(facts, iface).filter(|&f| f > 0) else { return false };
-    flows.iter().all(|f| match f.route_back {
-        Some(None) => true,
-        Some(Some(r)) => filter == 1 && r.ifindex != iface.iface.index,
-        None => false,
-    })
+    flows.iter().all(|f| fails_reverse_path(facts, iface, f) != Some(false))
+}
+
+/// Whether the reverse path filter drops a flow: by the way back to its sender, and because an interface
+/// without an address lets nothing through while the filter is on (net/ipv4/fib_frontend.c). `None` where
+/// the way back is not known.
+pub fn fails_reverse_path(facts: &Facts, iface: &IfaceFacts, flow: &Flow) -> Option<bool> {
+    let filter = rp_filter(facts, iface)?;
+    if filter == 0 {
+        return Some(false);
+    }
+    if !iface.iface.addrs.iter().any(|a| a.ip.is_ipv4()) {
+        return Some(true);
+    }
+    match flow.route_back? {
+        None => Some(true),
+        Some(r) => Some(filter == 1 && r.ifindex != iface.iface.index),
+    }
 }
 
 fn by_hook(hook: Hook) -> Fate {
     match hook {
         Hook::Ingress => Fate::Ingress,
         Hook::Prerouting => Fate::Prerouting,
-        Hook::Input => Fate::Input,
+        // A datagram that arrives meets none of the hooks of the way out.
+        Hook::Input | Hook::Output | Hook::Postrouting => Fate::Input,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-/// The places where the kernel asks the packet filter on a datagram's way in.
+/// The places where the kernel asks the packet filter, in the order of the way in and of the way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hook {
     /// Of one device, before IP.
@@ -15,6 +15,10 @@ pub enum Hook {
     Prerouting,
     /// Before delivery to this host.
     Input,
+    /// Of what this host sends.
+    Output,
+    /// After routing, of what leaves.
+    Postrouting,
 }
 
 impl Hook {
@@ -24,6 +28,8 @@ impl Hook {
             Hook::Ingress => "ingress",
             Hook::Prerouting => "prerouting",
             Hook::Input => "input",
+            Hook::Output => "output",
+            Hook::Postrouting => "postrouting",
         }
     }
 }
@@ -48,7 +54,7 @@ pub struct Chain {
     pub name: String,
     /// Where the kernel enters it; `None` for one that others jump to.
     pub hook: Option<Hook>,
-    /// The devices of an ingress chain.
+    /// The devices of an ingress chain; none where they were not told.
     pub devices: Vec<String>,
     /// The order among the chains of a hook.
     pub priority: i64,
@@ -108,11 +114,15 @@ pub enum What {
     Network,
     /// The interface's name or index that it came by.
     Interface,
+    /// The interface's name or index that it leaves by.
+    OutInterface,
+    /// The type of an IGMP message, or of ICMPv6 if set.
+    MessageType(bool),
     /// "multicast".
     PacketType,
     /// "new".
     State,
-    /// Something that no multicast UDP datagram has: a TCP port, an ICMP type.
+    /// Something that no packet here has: a TCP port, an ICMP type.
     Foreign,
     /// Something that cannot be judged here.
     Opaque,
@@ -149,13 +159,33 @@ impl Match {
     }
 }
 
-/// A multicast UDP datagram that arrives.
+/// What a packet carries, and which way it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// A UDP datagram to this port, that arrives.
+    Datagram(u16),
+    /// A query of IGMP or MLD, that arrives.
+    Query,
+    /// A report of IGMPv3 or MLDv2, that leaves.
+    Report,
+}
+
+impl Traffic {
+    fn passes(self, hook: Hook) -> bool {
+        match self {
+            Traffic::Datagram(_) | Traffic::Query => hook <= Hook::Input,
+            Traffic::Report => hook > Hook::Input,
+        }
+    }
+}
+
+/// A multicast packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
     /// Where it is sent to.
     pub group: IpAddr,
-    /// The port.
-    pub port: u16,
+    /// What it is.
+    pub traffic: Traffic,
     /// The sender, where it is known.
     pub source: Option<IpAddr>,
     /// The interface's name.
@@ -227,6 +257,7 @@ impl Ruleset {
                     None => continue,
                 },
             };
+            let certain = certain && (hook != Hook::Ingress || !base.devices.is_empty());
             let drop = Drop { base: base.name(), hook, chain, handle, certain };
             if drop.certain {
                 return Some(drop);
@@ -352,7 +383,9 @@ fn applies(chain: &Chain, packet: &Packet<'_>) -> bool {
     family
         && match chain.hook {
             None => false,
-            Some(Hook::Ingress) => chain.devices.iter().any(|d| d == packet.iface),
+            Some(hook) if !packet.traffic.passes(hook) => false,
+            // nft up to 1.0.6 does not tell the devices in JSON.
+            Some(Hook::Ingress) => chain.devices.is_empty() || chain.devices.iter().any(|d| d == packet.iface),
             Some(_) => true,
         }
 }
@@ -362,11 +395,29 @@ fn compare(what: What, value: &Value, packet: &Packet<'_>) -> Holds {
     match what {
         What::Destination(_) => address(value, packet.group),
         What::Source(_) => packet.source.map_or(Holds::Maybe, |ip| address(value, ip)),
-        What::DestinationPort => number(value, u64::from(packet.port)),
-        What::Transport => word_or(value, &["udp"], 17),
+        What::DestinationPort => match packet.traffic {
+            Traffic::Datagram(port) => number(value, u64::from(port)),
+            _ => Holds::No,
+        },
+        What::Transport => match (packet.traffic, packet.group.is_ipv4()) {
+            (Traffic::Datagram(_), _) => word_or(value, &["udp"], 17),
+            (_, true) => word_or(value, &["igmp"], 2),
+            (_, false) => word_or(value, &["ipv6-icmp", "icmpv6"], 58),
+        },
+        What::MessageType(v6) if v6 != packet.group.is_ipv6() => Holds::No,
+        What::MessageType(v6) => match (packet.traffic, v6) {
+            (Traffic::Datagram(_), _) => Holds::No,
+            (Traffic::Query, false) => word_or(value, &["membership-query"], 0x11),
+            (Traffic::Query, true) => word_or(value, &["mld-listener-query"], 130),
+            (Traffic::Report, false) => word_or(value, &["membership-report-v3"], 0x22),
+            (Traffic::Report, true) => word_or(value, &["mld2-listener-report"], 143),
+        },
         What::Network if packet.group.is_ipv4() => word_or(value, &["ip", "ipv4"], 2),
         What::Network => word_or(value, &["ip6", "ipv6"], 10),
-        What::Interface => match value {
+        What::Interface | What::OutInterface if (what == What::OutInterface) != (packet.traffic == Traffic::Report) => {
+            Holds::No
+        }
+        What::Interface | What::OutInterface => match value {
             Value::Word(w) => yes(w.strip_suffix('*').map_or(w == packet.iface, |p| packet.iface.starts_with(p))),
             other => number(other, u64::from(packet.ifindex)),
         },
@@ -428,7 +479,7 @@ mod tests {
 
     const PACKET: Packet<'_> = Packet {
         group: IpAddr::V4(std::net::Ipv4Addr::new(239, 1, 1, 1)),
-        port: 5004,
+        traffic: Traffic::Datagram(5004),
         source: None,
         iface: "eth0",
         ifindex: 2,
@@ -516,12 +567,34 @@ mod tests {
     fn an_ingress_chain_is_that_of_its_device_and_comes_first() {
         let mut ingress = input(true, vec![]);
         (ingress.family, ingress.hook) = ("netdev".into(), Some(Hook::Ingress));
+        assert_eq!(fate(vec![ingress.clone()]), Some((None, false)), "whose it is was not told");
+        ingress.devices = vec!["eth1".into()];
         assert_eq!(fate(vec![ingress.clone()]), None);
         ingress.devices = vec!["eth0".into()];
         let ruleset = Ruleset { chains: vec![input(true, vec![]), ingress], legacy: false };
         let drop = ruleset.drops(&PACKET).unwrap();
         assert_eq!(drop.hook, Hook::Ingress);
         assert_eq!(drop.to_string(), "policy drop of nftables chain netdev t in (hook ingress)");
+    }
+
+    #[test]
+    fn reports_go_out_and_queries_come_in() {
+        let chain = |hook, rules| Chain { hook: Some(hook), ..input(false, rules) };
+        let igmp = || rule(7, vec![is(What::Transport, "igmp")], Action::Drop);
+        let fate = |chain: Chain, traffic| {
+            let ruleset = Ruleset { chains: vec![chain], legacy: false };
+            ruleset.drops(&Packet { traffic, ..PACKET }).map(|d| d.hook)
+        };
+        let out = || chain(Hook::Output, vec![igmp()]);
+        assert_eq!(fate(out(), Traffic::Report), Some(Hook::Output));
+        assert_eq!(fate(out(), Traffic::Query), None);
+        assert_eq!(fate(out(), Traffic::Datagram(5004)), None);
+        let by_type = rule(8, vec![is(What::MessageType(false), "membership-query")], Action::Drop);
+        assert_eq!(fate(chain(Hook::Input, vec![by_type]), Traffic::Query), Some(Hook::Input));
+        let by_way = rule(9, vec![is(What::OutInterface, "eth0")], Action::Drop);
+        assert_eq!(fate(chain(Hook::Postrouting, vec![by_way]), Traffic::Report), Some(Hook::Postrouting));
+        let by_way = rule(9, vec![is(What::OutInterface, "eth0")], Action::Drop);
+        assert_eq!(fate(chain(Hook::Input, vec![by_way]), Traffic::Query), None);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use crate::base::units::{count, duration};
+use crate::base::units::count;
+use crate::doctor::checks::window;
 use crate::doctor::finding::{Finding, Funnel, Passage, Report, Scope, Verdict};
 use crate::export::json::VERSION;
 
@@ -165,7 +166,7 @@ pub fn text(reports: &[Report], all: bool) -> String {
 }
 
 fn heading(out: &mut String, r: &Report) {
-    let measured = if r.window_ns > 0 { format!("  measured for {}", duration(r.window_ns)) } else { String::new() };
+    let measured = if r.window_ns > 0 { format!("  measured for {}", window(r.window_ns)) } else { String::new() };
     let Some(m) = &r.membership else {
         let _ = writeln!(out, "This host{measured}\n");
         return;

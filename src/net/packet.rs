@@ -99,6 +99,8 @@ mod imp {
     const ROOM: usize = 65_536;
     /// Room for a `tpacket_auxdata` and its header, with some to spare.
     const CONTROL: usize = 64;
+    /// Bytes of the address that comes with a frame.
+    const LINK_ADDRESS: libc::socklen_t = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
 
     pub fn available() -> Result<(), NetError> {
         socket().map(drop).map_err(|e| refused("any interface", "socket AF_PACKET", e))
@@ -133,10 +135,9 @@ mod imp {
 
         pub fn take(&mut self) -> Option<Frame<'_>> {
             let mut control = [std::mem::MaybeUninit::new(0u8); CONTROL];
-            let room = size_of::<SockAddrStorage>() as libc::socklen_t;
-            // SAFETY: zeros are an address of no family; the storage, whose size this is, is only written
-            // by the kernel, through the message header. What it writes leaves the length as it is.
-            let mut from = unsafe { SockAddr::new(SockAddrStorage::zeroed(), room) };
+            // SAFETY: the storage is longer than this, and zeros are a valid sockaddr_ll; the kernel
+            // writes at most as much.
+            let mut from = unsafe { SockAddr::new(SockAddrStorage::zeroed(), LINK_ADDRESS) };
             let (len, told) = loop {
                 // SAFETY: a byte slice may be seen as one that need not be initialised; the kernel only
                 // writes to it.
@@ -189,8 +190,7 @@ mod imp {
 
     /// The packet type in a `sockaddr_ll`.
     fn kind_of(from: &SockAddr) -> u8 {
-        // SAFETY: the storage is larger than a sockaddr_ll, of which any bytes are valid, and was zeroed
-        // before the kernel wrote to it.
+        // SAFETY: the storage was zeroed and is larger than a sockaddr_ll, of which any bytes are valid.
         unsafe { (*from.as_ptr().cast::<libc::sockaddr_ll>()).sll_pkttype }
     }
 

@@ -73,9 +73,9 @@ fn link_local(c: &Case<'_>) -> Vec<Judged> {
         LinkLocal::Missing => {
             let title = format!("{name} has no link-local address");
             let found = if wanted && c.is_silent() { warn(title) } else { note(title) };
-            found.seen("none in /proc/net/if_inet6").run(format!(
-                "ip link set {name} addrgenmode eui64\nip link set {name} down\nip link set {name} up"
-            ))
+            // Setting the mode anew makes the kernel generate the address, and leaves the others alone.
+            let setting = format!("net.ipv6.conf.{name}.addr_gen_mode");
+            found.seen("none in /proc/net/if_inet6").run(format!("sysctl -w {setting}=1\nsysctl -w {setting}=0"))
         }
         LinkLocal::Unknown => untold(&format!("the link-local address of {name}")),
     })

@@ -1,11 +1,15 @@
 //! The packet filter.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use super::{Case, Check, Judged, Subject, fail, note, ok, one, unknown, unseen, warn};
 use crate::base::group::Membership;
+use crate::base::iface::IfaceKind;
 use crate::base::units::count;
+use crate::doctor::facts::{LinkLocal, Target};
 use crate::doctor::finding::Fate;
-use crate::doctor::funnel::{Counts, filtered, meant, wire_of};
-use crate::doctor::ruleset::{Drop, Hook};
+use crate::doctor::funnel::{Counts, filtered, filtered_protocol, meant, wire_of};
+use crate::doctor::ruleset::{Drop, Hook, Traffic};
 
 pub(super) const CHECKS: &[Check] = &[
     Check { id: "fw.ingress", subject: Subject::Group, why: INGRESS, judge: ingress },
@@ -31,7 +35,7 @@ fn by_rules(c: &Case<'_>, fate: Fate, hook: Hook, what: &str) -> Vec<Judged> {
     let drop = filtered(c.facts, t).filter(|d| d.hook == hook);
     let counts = Counts::of(c.facts, m.group.is_ipv4());
     let vanished = counts.map_or(String::new(), |n| {
-        format!("{} packets reached IP in {}, {} left it for nobody knows where; ", count(n.received), c.window(), count(n.vanished))
+        format!("{} packets came to IP in {}, {} of them vanished uncounted; ", count(n.received), c.window(), count(n.vanished))
     });
     let explains = c.is(fate);
     if let Some(d) = drop {
@@ -78,7 +82,7 @@ fn legacy(m: &Membership, hook: Hook) -> Option<String> {
     match hook {
         Hook::Input => Some(format!("{program} -I INPUT -d {} -p udp --dport {} -j ACCEPT", m.group, m.port)),
         Hook::Prerouting => Some(format!("{program} -t raw -I PREROUTING -d {} -j ACCEPT", m.group)),
-        Hook::Ingress => None,
+        Hook::Ingress | Hook::Output | Hook::Postrouting => None,
     }
 }
 
@@ -136,52 +140,94 @@ fn ingress(c: &Case<'_>) -> Vec<Judged> {
 }
 
 fn reports(c: &Case<'_>) -> Vec<Judged> {
-    let (Some(t), Some(m)) = (c.target, c.membership()) else { return Vec::new() };
-    if t.join.is_err() || c.iface.is_none_or(|i| !i.iface.up || i.iface.kind == crate::base::iface::IfaceKind::Loopback) {
+    let (Some(t), Some(m), Some(i)) = (c.target, c.membership(), c.iface) else { return Vec::new() };
+    if t.join.is_err() || !i.iface.up || i.iface.kind == IfaceKind::Loopback {
         return Vec::new();
     }
-    let protocol = if m.group.is_ipv4() { "IGMP" } else { "MLD" };
-    let what = format!("whether {protocol} reports for {} leave {}", m.group, m.iface);
-    let wire = match &t.wire {
-        Some(Ok(wire)) => wire,
-        Some(Err(why)) => return one(unseen(&what, why)),
-        None => return one(unknown(what).seen("the wire was not looked at")),
+    let mut out = one(report_leaves(c, t, m));
+    // Without queries the report is the last one: it works for some minutes, and then no longer.
+    if let Some(d) = filtered_protocol(c.facts, t, Traffic::Query).filter(|d| d.certain) {
+        let protocol = protocol(m);
+        out.push(
+            warn(format!("the packet filter drops {protocol} queries on {}", m.iface))
+                .seen(format!("{d} (nft list ruleset)"))
+                .because("a host that hears no query reports once only: a snooping switch forgets it after 260 s")
+                .run(accept_protocol(&d, m)),
+        );
+    }
+    out
+}
+
+fn protocol(m: &Membership) -> &'static str {
+    if m.group.is_ipv4() { "IGMP" } else { "MLD" }
+}
+
+/// What lets the membership protocol through, at the head of the chain that drops it.
+fn accept_protocol(drop: &Drop, m: &Membership) -> String {
+    let what = if m.group.is_ipv4() {
+        "meta l4proto igmp"
+    } else {
+        "icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report }"
     };
-    if wire.report_left {
-        return one(ok(format!("the {protocol} report for {} left {}", m.group, m.iface)).seen("seen on the wire, outgoing"));
-    }
-    // The host reports a group when its first socket joins it; local groups may be exempt.
-    let before = c.facts.members.as_ref().is_none_or(|all| all.iter().any(|h| h.group == m.group && h.iface == m.iface));
-    if before {
-        return one(unknown(what).seen("the group was joined before, and no query came that would be answered"));
-    }
-    let unreported = match m.group {
-        std::net::IpAddr::V4(g) => {
+    // Braces and blanks are the shell's too.
+    format!("nft insert rule {} '{what} accept'", drop.base)
+}
+
+/// Whether the group needs no report at all.
+fn is_exempt(c: &Case<'_>, group: IpAddr) -> bool {
+    match group {
+        IpAddr::V4(g) => {
             g.octets() == [224, 0, 0, 1]
                 || g.octets()[..3] == [224, 0, 0] && c.facts.settings.igmp_link_local_reports == Some(0)
         }
         // Neither all nodes nor what never leaves the host (RFC 9777 section 6).
-        std::net::IpAddr::V6(g) => g.octets()[1] & 0x0f < 2 || g == std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+        IpAddr::V6(g) => g.octets()[1] & 0x0f < 2 || g == Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+    }
+}
+
+fn report_leaves(c: &Case<'_>, t: &Target, m: &Membership) -> Judged {
+    let protocol = protocol(m);
+    let what = format!("whether {protocol} reports for {} leave {}", m.group, m.iface);
+    if is_exempt(c, m.group) {
+        return ok(format!("{} needs no report", m.group)).seen("exempt by the protocol, or by net.ipv4.igmp_link_local_mcast_reports = 0");
+    }
+    let drop = filtered_protocol(c.facts, t, Traffic::Report);
+    let explains = c.is(Fate::NothingComes);
+    let bad = |title: String| if explains { fail(title) } else { warn(title) };
+    let wire = match &t.wire {
+        Some(Ok(wire)) if wire.report_left => {
+            return ok(format!("the {protocol} report for {} left {}", m.group, m.iface)).seen("seen on the wire, outgoing");
+        }
+        other => other,
     };
-    if unreported {
-        return one(ok(format!("{} needs no report", m.group)).seen("exempt by the protocol or by net.ipv4.igmp_link_local_mcast_reports = 0"));
+    if let Some(d) = drop.as_ref().filter(|d| d.certain) {
+        return bad(format!("the packet filter drops the {protocol} reports of this host: no switch or router learns that it wants {}", m.group))
+            .seen(format!("{d} (nft list ruleset)"))
+            .run(accept_protocol(d, m))
+            .explaining(explains);
+    }
+    match wire {
+        Some(Ok(_)) => {}
+        Some(Err(why)) => return unseen(&what, why),
+        None => return unknown(what).seen("the wire was not looked at"),
+    }
+    // The host reports a group when its first socket joins it.
+    let held = |h: &super::super::facts::Member| h.group == m.group && h.iface == m.iface;
+    if c.facts.members.as_ref().is_none_or(|all| all.iter().any(held)) {
+        return unknown(what).seen("the group was joined before, and no query came that would be answered");
     }
     // The second report of IGMPv3 comes within a second of the first.
     if c.facts.window_ns < 1_200_000_000 {
-        return one(unknown(what).seen(format!("measured for {} only", c.window())));
+        return unknown(what).seen(format!("measured for {} only", c.window()));
     }
-    let (hook, accepted) = if m.group.is_ipv4() {
-        ("output", "meta l4proto igmp accept")
-    } else {
-        ("output", "icmpv6 type { mld-listener-query, mld-listener-report, mld2-listener-report } accept")
-    };
-    let title = format!("{} was joined on {}, but no {protocol} report left", m.group, m.iface);
-    let found = if c.is(Fate::NothingComes) { fail(title) } else { warn(title) };
-    one(found
+    if m.group.is_ipv6() && c.iface.is_some_and(|i| i.link_local != LinkLocal::Ready) {
+        return unknown(what).seen("the interface has no usable link-local address yet, and reports wait for one");
+    }
+    let found = bad(format!("{} was joined on {}, but no {protocol} report left", m.group, m.iface))
         .seen(format!("no outgoing report on the wire in {}", c.window()))
-        .because(IGMP)
-        .advise(format!(
-            "the packet filter probably drops it in {hook}: see `nft list ruleset`, and there: `nft insert rule FAMILY TABLE CHAIN {accepted}`"
-        ))
-        .explaining(c.is(Fate::NothingComes)))
+        .explaining(explains);
+    match drop {
+        Some(d) => found.run(accept_protocol(&d, m)),
+        None => found.advise("something between the kernel and the wire drops it: see `nft list ruleset`, `tc -s filter show`"),
+    }
 }

@@ -120,7 +120,7 @@ fn mld_version(c: &Case<'_>) -> Vec<Judged> {
         }
         (Some(q), _) => ok(format!("{name} hears MLDv2 queries")).seen(format!("from {}", q.from)),
         (None, Some(Ok(ns))) => unknown(format!("the MLD version on {name}"))
-            .seen(format!("no query heard in {}; the kernel has no column for it", duration(*ns))),
+            .seen(format!("no query heard in {}; the kernel has no column for it", super::window(*ns))),
         (None, Some(Err(why))) => unseen(&format!("the MLD version on {name}"), why),
         (None, None) => untold(&format!("the MLD version on {name}")),
     })
@@ -196,11 +196,12 @@ fn not_joined(c: &Case<'_>) -> Vec<Judged> {
     let bound = c.facts.sockets.iter().flatten().find(|s| s.local.ip == m.group && s.local.port == m.port);
     if let (Some(s), true) = (bound, on.is_empty()) {
         out.push(
-            warn(format!("{} is bound to {} but has not joined it on any interface", s.owner(), m.endpoint()))
+            fail(format!("{} is bound to {} but has not joined it on any interface", s.owner(), m.endpoint()))
                 .seen(format!("no line of {} in {table} before this measurement", m.group))
                 .because("it never joined, or the interface that it joined on was made anew: memberships do not come back by themselves")
                 .advise("restart the program, or make it join again")
-                .on(s.owner()),
+                .on(s.owner())
+                .explaining(true),
         );
     } else if let (Some(s), false) = (bound, here) {
         out.push(
@@ -249,8 +250,17 @@ fn querier(c: &Case<'_>) -> Vec<Judged> {
     let Some(i) = c.iface.filter(|i| i.iface.kind != IfaceKind::Loopback) else { return Vec::new() };
     let name = c.name();
     let protocol = |q: &QueryHeard| if q.from.is_ipv4() { "IGMP" } else { "MLD" };
-    if let Some(q) = heard(c).last() {
+    if let Some(q) = heard(c).iter().min_by_key(|q| q.age_ns) {
         let every = q.interval_s.map_or(String::new(), |s| format!(", every {s} s"));
+        // Its own timers say when the next one is overdue.
+        let interval_ns = q.interval_s.map_or(QUERY_INTERVAL_NS, |s| u64::from(s) * 1_000_000_000);
+        let overdue = interval_ns.saturating_mul(2).saturating_add(u64::from(q.max_response_ms) * 1_000_000);
+        if q.age_ns > overdue {
+            return one(warn(format!("the querier of {name}, {}, has fallen silent", q.from))
+                .seen(format!("last query {} ago{every}", duration(q.age_ns)))
+                .because("twice its interval has passed, and what hosts may take to answer: snooping switches forget the groups now")
+                .advise(format!("see why {} stopped asking, or enable another querier on the segment", q.from)));
+        }
         return one(ok(format!("{} is the {}v{} querier on {name}", q.from, protocol(q), q.version))
             .seen(format!("last query {} ago{every}", duration(q.age_ns))));
     }
@@ -267,12 +277,12 @@ fn querier(c: &Case<'_>) -> Vec<Judged> {
         // The first query comes within its interval and what hosts may take to answer.
         Some(Ok(ns)) if *ns >= QUERY_INTERVAL_NS + RESPONSE_INTERVAL_NS => {
             warn(format!("no querier on {name}: a snooping switch will cut its groups off"))
-                .seen(format!("no query heard in {}", duration(*ns)))
+                .seen(format!("no query heard in {}", super::window(*ns)))
                 .advise("enable an IGMP and MLD querier on one switch or router of the segment; on a Linux bridge `ip link set BRIDGE type bridge mcast_querier 1 mcast_igmp_version 3`")
         }
         Some(Ok(ns)) => unknown(title).seen(format!(
             "no query heard in {}; the next may take {} (`mcscope doctor --for 135s` waits for it)",
-            duration(*ns),
+            super::window(*ns),
             duration(QUERY_INTERVAL_NS)
         )),
         Some(Err(why)) => unseen(&title, why),
@@ -311,7 +321,7 @@ fn queriers(c: &Case<'_>) -> Vec<Judged> {
     }
     one(match (&c.facts.listened, queries.is_empty()) {
         (_, false) => ok(format!("one querier on {name}")).seen(queries[0].from.to_string()),
-        (Some(Ok(ns)), true) => unknown(format!("whether several queriers ask on {name}")).seen(format!("no query heard in {}", duration(*ns))),
+        (Some(Ok(ns)), true) => unknown(format!("whether several queriers ask on {name}")).seen(format!("no query heard in {}", super::window(*ns))),
         (Some(Err(why)), true) => unseen(&format!("whether several queriers ask on {name}"), why),
         (None, true) => untold(&format!("whether several queriers ask on {name}")),
     })

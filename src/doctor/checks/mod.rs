@@ -105,8 +105,14 @@ impl<'f> Case<'f> {
 
     /// The measurement's time in seconds, as a word: "3 s".
     fn window(&self) -> String {
-        crate::base::units::duration(self.facts.window_ns)
+        window(self.facts.window_ns)
     }
+}
+
+/// A measurement's time as a word, without the milliseconds that it took longer than asked: "3 s".
+pub fn window(ns: u64) -> String {
+    const TENTH: u64 = 100_000_000;
+    crate::base::units::duration(if ns >= 5 * TENTH { (ns + TENTH / 2) / TENTH * TENTH } else { ns })
 }
 
 /// What a check found, before it is put into its place.
@@ -253,6 +259,7 @@ pub fn of_target(facts: &Facts, target: &Target) -> Report {
         None => &[Subject::Host, Subject::Group],
     };
     let mut findings = run(&case, subjects);
+    // What stands earlier on the way is told first among equals.
     findings.sort_by_key(Finding::rank);
     Report {
         membership: Some(target.membership.clone()),

@@ -1,6 +1,6 @@
 //! The way to here: is anything sent, and is multicast routed?
 
-use super::{Case, Check, Judged, Subject, note, ok, one, unknown, unseen, untold, warn};
+use super::{Case, Check, Judged, Subject, fail, note, ok, one, unknown, unseen, untold, warn};
 use crate::base::units::{count, packets_per_s};
 use crate::doctor::finding::Fate;
 use crate::doctor::funnel::{meant, wire_of};
@@ -48,6 +48,15 @@ fn sender(c: &Case<'_>) -> Vec<Judged> {
             .seen(format!("{}; {} datagrams on {}", seen, count(o.packets), o.membership.iface))
             .explaining(true));
     }
+    if let Some(o) = t.elsewhere.iter().max_by_key(|o| o.frames) {
+        let mut there = m.clone();
+        there.iface = o.iface.clone();
+        return one(fail(format!("{} does not come by {}, but by {}", m.endpoint(), m.iface, o.iface))
+            .seen(format!("{seen}; {} frames from {} on {}", count(o.frames), o.source, o.iface))
+            .because("a membership is of one interface: what comes by another is not delivered for it")
+            .advise(format!("join on {}: `mcscope '{there}'`", o.iface))
+            .explaining(true));
+    }
     one(warn(format!("nothing of {} reaches {}: nobody sends, or it is lost before this host", m.endpoint(), m.iface))
         .seen(seen)
         .advise(format!(
@@ -76,7 +85,7 @@ fn pim(c: &Case<'_>) -> Vec<Judged> {
         t.sources.is_empty() && i.iface.has_family(*s) && !i.iface.addrs.iter().any(|a| super::switch::same_network(a.ip, *s, a.prefix_len))
     });
     if remote && c.facts.window_ns >= 65_000_000_000 && c.is(Fate::NothingComes) {
-        return one(super::fail(format!("no multicast router is heard on {}, and the source is on another network", m.iface))
+        return one(fail(format!("no multicast router is heard on {}, and the source is on another network", m.iface))
             .seen(format!("no PIM hello in {}", c.window()))
             .advise("enable PIM on the router of this network")
             .explaining(true));

@@ -6,7 +6,7 @@ use super::{Case, Check, Judged, Subject, fail, note, ok, one, unknown, unseen, 
 use crate::base::units::count;
 use crate::doctor::facts::{Flow, IfaceFacts, Target};
 use crate::doctor::finding::Fate;
-use crate::doctor::funnel::{Counts, accepts_local, is_bad_source, meant, rp_filter, wire_of};
+use crate::doctor::funnel::{Counts, accepts_local, fails_reverse_path, is_bad_source, meant, rp_filter, wire_of};
 
 pub(super) const CHECKS: &[Check] = &[
     Check { id: "rp.filter", subject: Subject::Group, why: RP, judge: reverse_path },
@@ -58,15 +58,13 @@ fn reverse_path(c: &Case<'_>) -> Vec<Judged> {
     }
     // The sender to name: one that does not pass.
     let senders = senders(t);
-    let refused = senders.iter().find(|f| match f.route_back {
-        Some(None) => true,
-        Some(Some(r)) => filter == 1 && r.ifindex != i.iface.index,
-        None => false,
-    });
+    let refused = senders.iter().find(|f| fails_reverse_path(c.facts, i, f) == Some(true));
     match refused {
         Some(f) => {
             let back = f.route_back.flatten();
+            let addressless = !i.iface.addrs.iter().any(|a| a.ip.is_ipv4());
             let (way, route) = match back {
+                _ if addressless => (format!("{name} has no IPv4 address"), "not asked for".into()),
                 Some(r) => {
                     let by = c.facts.by_index(r.ifindex).map_or_else(|| format!("interface {}", r.ifindex), |i| i.iface.name.to_string());
                     (format!("the way back to {} leaves by {by}", f.source), by)
@@ -74,8 +72,8 @@ fn reverse_path(c: &Case<'_>) -> Vec<Judged> {
                 None => (format!("there is no way back to {}", f.source), "none".into()),
             };
             let title = format!("{name} drops packets from {} before any program sees them: rp_filter is {} ({filter}), and {way}", f.source, word(filter));
-            let verdict = if explains || dropped != Some(0) { fail(title) } else { warn(title) };
-            one(remedied(verdict, c, i, filter, Some(f.source), back.is_some())
+            let verdict = if explains { fail(title) } else { warn(title) };
+            one(remedied(verdict, c, i, filter, Some(f.source), back.is_some() && !addressless)
                 .seen(format!("{settings}{counted}; route to {}: {route}", f.source))
                 .explaining(explains))
         }

@@ -16,7 +16,7 @@ use super::facts::{
 };
 use crate::base::batch::Batch;
 use crate::base::group::{Endpoint, Membership, MembershipId};
-use crate::base::iface::Iface;
+use crate::base::iface::{Iface, candidates};
 use crate::net::iface::Details;
 use crate::net::packet::{self, Look};
 use crate::net::socket::{GroupSocket, SocketOptions};
@@ -169,17 +169,22 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
 
 type Looked = (Look, Observer);
 
-/// Looks at each interface that matters. One that cannot be looked at is left out, and said so later.
+/// Looks at each interface that matters: those of the groups and those asked for, and, as a group may come
+/// by another one than was thought, every candidate. One that cannot be looked at is left out, and said so
+/// later.
 fn looks(request: &Request, ifaces: &[Iface]) -> Vec<Looked> {
-    let mut names: Vec<&Arc<str>> = request.groups.iter().map(|(m, _)| &m.iface).chain(&request.ifaces).collect();
+    let mut groups: Vec<IpAddr> = request.groups.iter().map(|(m, _)| m.group).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    let mut names: Vec<&Arc<str>> =
+        request.groups.iter().map(|(m, _)| &m.iface).chain(&request.ifaces).collect();
+    if !groups.is_empty() {
+        names.extend(candidates(ifaces).into_iter().map(|i| &i.name));
+    }
     names.sort_unstable();
     names.dedup();
     let open = |name: &Arc<str>| {
         let iface = ifaces.iter().find(|i| i.name == *name)?;
-        let mut groups: Vec<IpAddr> =
-            request.groups.iter().filter(|(m, _)| m.iface == *name).map(|(m, _)| m.group).collect();
-        groups.sort_unstable();
-        groups.dedup();
         let look = Look::open(name, iface.index, &groups).ok()?;
         Some((look, Observer::new(name, &groups)))
     };
@@ -270,6 +275,11 @@ fn target(
             None => Err(Unseen { reason: format!("{} could not be looked at", m.iface), remedy: None }),
         },
     };
+    let elsewhere = looks
+        .iter()
+        .filter(|(_, o)| !o.is_of(&m.iface))
+        .filter_map(|(_, o)| o.elsewhere(m.group, m.port))
+        .collect();
     let drops = g.socket.as_mut().ok().and_then(GroupSocket::drops).unwrap_or(0);
     let mut sources: Vec<Source> = g.sources.into_values().collect();
     sources.sort_by_key(|s| (std::cmp::Reverse(s.packets), s.from));
@@ -283,6 +293,7 @@ fn target(
         drops,
         duplicates,
         wire: Some(wire),
+        elsewhere,
         route: route::to(m.group).ok(),
         silent_after_ns: None,
         membership: g.membership,

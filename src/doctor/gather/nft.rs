@@ -57,6 +57,8 @@ fn chain(c: &Json) -> Chain {
             "ingress" => Some(Hook::Ingress),
             "prerouting" => Some(Hook::Prerouting),
             "input" => Some(Hook::Input),
+            "output" => Some(Hook::Output),
+            "postrouting" => Some(Hook::Postrouting),
             _ => None,
         },
         devices,
@@ -175,13 +177,16 @@ fn what(left: &Json) -> What {
             ("ip6", "saddr") => What::Source(true),
             ("ip", "protocol") | ("ip6", "nexthdr") => What::Transport,
             ("udp" | "th", "dport") => What::DestinationPort,
-            ("tcp" | "icmp" | "icmpv6" | "sctp" | "dccp" | "igmp" | "arp", _) => What::Foreign,
+            ("igmp", "type") => What::MessageType(false),
+            ("icmpv6", "type") => What::MessageType(true),
+            ("tcp" | "icmp" | "sctp" | "dccp" | "arp", _) => What::Foreign,
             _ => What::Opaque,
         },
         "meta" => match str_of(body, "key") {
             "l4proto" => What::Transport,
             "nfproto" | "protocol" => What::Network,
             "iif" | "iifname" => What::Interface,
+            "oif" | "oifname" => What::OutInterface,
             "pkttype" => What::PacketType,
             _ => What::Opaque,
         },
@@ -199,7 +204,7 @@ fn what(left: &Json) -> What {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::ruleset::Packet;
+    use crate::doctor::ruleset::{Packet, Traffic};
 
     /// What nft 1.1 prints for a small firewall.
     const TEXT: &str = r#"{"nftables": [
@@ -221,8 +226,8 @@ mod tests {
     ]}"#;
 
     fn dropped(group: &str, port: u16) -> Option<String> {
-        let packet =
-            Packet { group: group.parse().unwrap(), port, source: None, iface: "eth0", ifindex: 2 };
+        let traffic = Traffic::Datagram(port);
+        let packet = Packet { group: group.parse().unwrap(), traffic, source: None, iface: "eth0", ifindex: 2 };
         parse(TEXT).unwrap().drops(&packet).map(|d| d.to_string())
     }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::doctor::facts::{FLOWS_MAX, Flow, QueryHeard, Wire};
+use crate::doctor::facts::{Elsewhere, FLOWS_MAX, Flow, QueryHeard, Wire};
 use crate::net::packet::{Addressed, Frame};
 use crate::wire::igmp::{self, Message};
 use crate::wire::ip::{self, Ip};
@@ -214,6 +214,15 @@ impl Observer {
     /// Whether this is the interface that it observes.
     pub fn is_of(&self, iface: &str) -> bool {
         *self.iface == *iface
+    }
+
+    /// What was seen of a group and port, where they were not asked for on this interface.
+    pub fn elsewhere(&self, group: IpAddr, port: u16) -> Option<Elsewhere> {
+        let here = |f: &&Flow| f.port == Some(port) && !f.elsewhere && f.vlan.is_none();
+        let flows: Vec<&Flow> = self.groups.get(&group)?.flows.values().filter(here).collect();
+        let busiest = flows.iter().max_by_key(|f| f.frames)?;
+        let frames = flows.iter().map(|f| f.frames).sum();
+        Some(Elsewhere { iface: self.iface.clone(), source: busiest.source, frames })
     }
 
     /// The general queries heard, with their age at `now`.
