@@ -67,6 +67,13 @@ impl Observer {
         }
     }
 
+    /// Forgets the frames of the groups taken so far: the measurement begins. Queries and reports stay.
+    pub fn begin(&mut self) {
+        for group in self.groups.values_mut() {
+            *group = Group { report_left: group.report_left, ..Group::default() };
+        }
+    }
+
     /// Takes one frame, seen this long after the start.
     pub fn take(&mut self, frame: &Frame<'_>, at: Duration) {
         let Ok(ip) = Ip::parse(frame.packet) else { return };
