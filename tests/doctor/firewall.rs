@@ -143,7 +143,7 @@ fn reports_that_do_not_leave_the_host() {
         dead_in_the_end(&lab, to, &traffic);
         // A report is sent twice, the second time within a second.
         let report = ask_for(&lab, "2s", group, &traffic);
-        let first = report.leads_with("fail", "fw.igmp").shows(&["net0"]);
+        let first = report.leads_with("fail", "fw.igmp").shows(&[&address(to).to_string(), "guard out"]);
         first.cure(&lab);
         flows(&lab, to, &traffic);
         lab.sh(2, "nft flush ruleset");

@@ -1,10 +1,15 @@
 //! Queriers: none, of an older version, two of them; switches that snoop.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::case::*;
 use super::craft::{igmp_query, mld_query};
+use super::support::DEADLINE;
 use super::support::netns::{Join, Lab, Options};
+use super::support::run::Sandbox;
 
 const A: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 101);
 const B: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 102);
@@ -45,6 +50,34 @@ fn no_querier_heard_is_unknown_for_as_long_as_one_may_come() {
     report.is_well();
     // After two seconds nobody can know: a query comes every 125 s.
     report.has("unknown", "igmp.querier").shows(&["no query heard", "135s"]);
+}
+
+#[test]
+fn a_querier_that_asks_no_more() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    // It asks every second, and a member is forgotten 2.1 s after its last report (RFC 3376, 8.4).
+    let asks = Arc::new(AtomicBool::new(true));
+    let asking = asks.clone();
+    let query = igmp_query(A, 3, 1, 1);
+    let traffic = Traffic::Crafted(
+        "net0",
+        Box::new(move |_| if asking.load(Ordering::Relaxed) { vec![query.clone()] } else { Vec::new() }),
+    );
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.mcscope(["doctor", "--json", "--for", "8s", GROUP]);
+    lab.enter(2, &mut command);
+    let report = under(&lab, &traffic, |sent| {
+        let running = sandbox.spawn(command);
+        let until = Instant::now() + DEADLINE;
+        while !lab.sh(2, "cat /proc/net/igmp").contains("010101EF") {
+            assert!(Instant::now() < until, "the doctor does not join 239.1.1.1");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        after(sent, 20);
+        asks.store(false, Ordering::Relaxed);
+        Report::read(running.wait())
+    });
+    report.has("warn", "igmp.querier").shows(&["10.99.0.101"]).remedy();
 }
 
 #[test]
