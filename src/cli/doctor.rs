@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use crossbeam_channel::{bounded, select};
 
-use crate::base::iface::{Iface, candidates};
+use crate::base::iface::{Iface, candidates, to_examine};
 use crate::base::spec::{IfaceChoice, Spec};
 use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Exit, interfaces, print, refuse, resolve_groups};
@@ -85,13 +85,20 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
             return Err(CliError::could_not(text));
         }
     }
+    let names = |list: Vec<&Iface>| list.into_iter().map(|i| i.name.to_string()).collect::<Vec<_>>();
+    // A join that names no interface would take the loopback; whoever asks why nothing comes means the
+    // interface that is down.
+    let instead = match args.iface.is_empty() && candidates(ifaces).iter().all(|i| i.candidate().is_err()) {
+        true => names(to_examine(ifaces)),
+        false => args.iface.clone(),
+    };
     let mut groups = Vec::new();
     for text in &args.groups {
         let spec = Spec::parse(text).map_err(|e| refuse("", &e))?;
         let unnamed = matches!(spec.ifaces(), IfaceChoice::Unnamed);
         let named = !unnamed && !matches!(spec.ifaces(), IfaceChoice::All) || unnamed && !args.iface.is_empty();
-        let text = match unnamed && !args.iface.is_empty() {
-            true => spec.on(IfaceChoice::Named(args.iface.clone())).to_string(),
+        let text = match unnamed && !instead.is_empty() {
+            true => spec.on(IfaceChoice::Named(instead.clone())).to_string(),
             false => text.clone(),
         };
         for m in resolve_groups(&[text], ifaces)? {
@@ -102,7 +109,7 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
     }
     let looked_at: Vec<Arc<str>> = match (args.iface.is_empty(), groups.is_empty()) {
         (false, _) => ifaces.iter().filter(|i| args.iface.iter().any(|n| **n == *i.name)).map(|i| i.name.clone()).collect(),
-        (true, true) => candidates(ifaces).into_iter().map(|i| i.name.clone()).collect(),
+        (true, true) => to_examine(ifaces).into_iter().map(|i| i.name.clone()).collect(),
         (true, false) => Vec::new(),
     };
     Ok(Request { groups, ifaces: looked_at, window: args.window })
