@@ -7,9 +7,10 @@ use clap::Args;
 use crossbeam_channel::{bounded, select};
 
 use crate::base::iface::{Iface, candidates, to_examine};
+use crate::base::resolve::Note;
 use crate::base::spec::{IfaceChoice, Spec};
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, interfaces, print, refuse, resolve_groups};
+use crate::cli::{CliError, Exit, interfaces, print, refuse, resolved};
 use crate::doctor::finding::Verdict;
 use crate::doctor::{Examination, Request};
 use crate::export;
@@ -101,7 +102,12 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
             true => spec.on(IfaceChoice::Named(instead.clone())).to_string(),
             false => text.clone(),
         };
-        for m in resolve_groups(&[text], ifaces)? {
+        let found = resolved(&[text], ifaces)?;
+        // What an interface is like the findings tell.
+        for note in found.notes.iter().filter(|n| !matches!(n, Note::NotCandidate { .. })) {
+            eprintln!("mcscope: note: {note}");
+        }
+        for m in found.memberships {
             if !groups.iter().any(|(have, _): &(Arc<_>, bool)| **have == m) {
                 groups.push((Arc::new(m), named));
             }

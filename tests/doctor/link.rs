@@ -68,6 +68,8 @@ fn the_only_interface_is_down_and_nobody_names_it() {
     }
     ask(&lab, "239.1.1.1:5004", &Traffic::Nothing).leads_with("fail", "if.down").cure(&lab);
     flows(&lab, TO, &Traffic::to(TO));
+    // The route went with the interface.
+    lab.ip(2, "route replace 224.0.0.0/4 dev net0");
     lab.ip(2, "link set net0 multicast off");
     let report = ask(&lab, "239.1.1.1:5004", &Traffic::to(TO));
     report.tells("if.nomulticast").shows(&["net0"]).cure(&lab);
