@@ -104,6 +104,9 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
     let before = imp::snapshot(&ifaces);
     let opened = Instant::now();
     let mut batch = Batch::new();
+    // Frames are compared with the counters' increases: none may count that came before these were read.
+    turn(&mut [], &mut looks, &mut batch, start);
+    looks.iter_mut().for_each(|(_, observer)| observer.begin());
     let end = opened + request.window;
     loop {
         let left = end.saturating_duration_since(Instant::now());
