@@ -65,7 +65,11 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
     let reports = reports
         .map_err(|_| CliError::could_not("the examination broke off"))?
         .map_err(|e| CliError::could_not(e.to_string()))?;
-    print(&if args.json { export::doctor::json(&reports) + "\n" } else { export::doctor::text(&reports, args.all) })?;
+    print(&if args.json {
+        export::doctor::json(&reports) + "\n"
+    } else {
+        export::doctor::text(&reports, args.all)
+    })?;
     if let Some(code) = ended {
         return Ok(Exit::Signal(code));
     }
@@ -97,7 +101,8 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
     for text in &args.groups {
         let spec = Spec::parse(text).map_err(|e| refuse("", &e))?;
         let unnamed = matches!(spec.ifaces(), IfaceChoice::Unnamed);
-        let named = !unnamed && !matches!(spec.ifaces(), IfaceChoice::All) || unnamed && !args.iface.is_empty();
+        let named =
+            !unnamed && !matches!(spec.ifaces(), IfaceChoice::All) || unnamed && !args.iface.is_empty();
         let text = match unnamed && !instead.is_empty() {
             true => spec.on(IfaceChoice::Named(instead.clone())).to_string(),
             false => text.clone(),
@@ -114,7 +119,11 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
         }
     }
     let looked_at: Vec<Arc<str>> = match (args.iface.is_empty(), groups.is_empty()) {
-        (false, _) => ifaces.iter().filter(|i| args.iface.iter().any(|n| **n == *i.name)).map(|i| i.name.clone()).collect(),
+        (false, _) => ifaces
+            .iter()
+            .filter(|i| args.iface.iter().any(|n| **n == *i.name))
+            .map(|i| i.name.clone())
+            .collect(),
         (true, true) => to_examine(ifaces).into_iter().map(|i| i.name.clone()).collect(),
         (true, false) => Vec::new(),
     };

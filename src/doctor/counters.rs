@@ -19,7 +19,8 @@ impl Counters {
     pub fn read_pairs(&mut self, text: &str) {
         let mut lines = text.lines();
         while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
-            let (Some((prefix, names)), Some((again, values))) = (names.split_once(':'), values.split_once(':'))
+            let (Some((prefix, names)), Some((again, values))) =
+                (names.split_once(':'), values.split_once(':'))
             else {
                 continue;
             };
@@ -54,9 +55,8 @@ impl Counters {
     /// some out while they are 0.
     #[must_use]
     pub fn since(&self, earlier: &Counters) -> Counters {
-        let increase = |(name, now): (&String, &u64)| {
-            (name.clone(), now.saturating_sub(earlier.get(name).unwrap_or(0)))
-        };
+        let increase =
+            |(name, now): (&String, &u64)| (name.clone(), now.saturating_sub(earlier.get(name).unwrap_or(0)));
         Counters { values: self.values.iter().map(increase).collect() }
     }
 

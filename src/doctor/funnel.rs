@@ -160,7 +160,13 @@ pub fn filtered_protocol(facts: &Facts, t: &Target, traffic: Traffic) -> Option<
     dropped(facts, t, to, traffic, None)
 }
 
-fn dropped(facts: &Facts, t: &Target, group: IpAddr, traffic: Traffic, source: Option<IpAddr>) -> Option<Drop> {
+fn dropped(
+    facts: &Facts,
+    t: &Target,
+    group: IpAddr,
+    traffic: Traffic,
+    source: Option<IpAddr>,
+) -> Option<Drop> {
     let rules = facts.rules.as_ref()?.as_ref().ok()?;
     let iface = &t.membership.iface;
     let ifindex = facts.iface(iface).map_or(0, |i| i.iface.index);
@@ -218,13 +224,7 @@ fn decide(facts: &Facts, t: &Target, iface: Option<&IfaceFacts>, counts: Option<
 }
 
 /// With the frames in view, most is certain.
-fn by_wire(
-    facts: &Facts,
-    t: &Target,
-    iface: &IfaceFacts,
-    counts: Option<&Counts>,
-    wire: &Wire,
-) -> Decision {
+fn by_wire(facts: &Facts, t: &Target, iface: &IfaceFacts, counts: Option<&Counts>, wire: &Wire) -> Decision {
     let m = &t.membership;
     let too_long = iface.counted(|s| s.rx_dropped + s.rx_length_errors + s.rx_over_errors).unwrap_or(0);
     if wire.flows.is_empty() {
@@ -237,7 +237,11 @@ fn by_wire(
     let ours: Vec<&Flow> = meant(wire, m).collect();
     if !ours.iter().any(|f| f.port.is_some()) {
         // Only other ports, or pieces whose first one never came.
-        return surely(if wire.flows.iter().any(|f| f.port.is_some()) { Fate::OtherPort } else { Fate::Fragments });
+        return surely(if wire.flows.iter().any(|f| f.port.is_some()) {
+            Fate::OtherPort
+        } else {
+            Fate::Fragments
+        });
     }
     let here: Vec<&&Flow> = ours.iter().filter(|f| !f.elsewhere && f.vlan.is_none()).collect();
     if here.is_empty() {
@@ -292,7 +296,9 @@ fn by_wire(
         None => surely(Fate::Unclear),
         Some(c) if m.group.is_ipv6() => match c.vanished {
             0 => surely(Fate::Unclear),
-            _ => or(Fate::Input, "IPv6 counts nothing between the packet filter's hooks prerouting and input"),
+            _ => {
+                or(Fate::Input, "IPv6 counts nothing between the packet filter's hooks prerouting and input")
+            }
         },
         Some(c) if c.vanished == 0 => surely(Fate::Unclear),
         Some(c) if c.multicast >= frames => surely(Fate::Input),
@@ -360,7 +366,9 @@ fn by_counters(facts: &Facts, t: &Target, iface: &IfaceFacts, counts: Option<&Co
         return surely(by_hook(d.hook));
     }
     if c.ignored > 0 {
-        let open = format!("datagrams of other groups that no program wants count there too; {WIRE} and so the port");
+        let open = format!(
+            "datagrams of other groups that no program wants count there too; {WIRE} and so the port"
+        );
         return or(Fate::OtherPort, open);
     }
     if c.vanished > 0 {
@@ -382,11 +390,15 @@ fn by_counters(facts: &Facts, t: &Target, iface: &IfaceFacts, counts: Option<&Co
     let ip: u64 = [true, false].iter().filter_map(|&v4| Counts::of(facts, v4)).map(|c| c.received).sum();
     // Frames of other protocols (ARP, LLDP) are few; more than that is a stream.
     if rx >= 5 && ip < rx / 2 {
-        let open = format!("a filter at the interface's ingress, a VLAN tag, or frames for another station; {WIRE}");
+        let open =
+            format!("a filter at the interface's ingress, a VLAN tag, or frames for another station; {WIRE}");
         return or(Fate::Ingress, open);
     }
     if iface.counted(|s| s.rx_dropped + s.rx_length_errors + s.rx_over_errors).unwrap_or(0) > 0 {
-        return or(Fate::TooLong, "frames of protocols that this host does not speak (LLDP, STP) count there too");
+        return or(
+            Fate::TooLong,
+            "frames of protocols that this host does not speak (LLDP, STP) count there too",
+        );
     }
     surely(Fate::NothingComes)
 }
@@ -400,7 +412,10 @@ fn stages(
 ) -> Vec<Stage> {
     let m = &t.membership;
     let wire = wire_of(t);
-    let on_wire = wire.map(|w| meant(w, m).map(|f| f.frames).sum());
+    let on_wire = wire.map(|w| match fate {
+        Fate::OtherPort => w.flows.iter().map(|f| f.frames).sum(),
+        _ => meant(w, m).map(|f| f.frames).sum(),
+    });
     let rx = iface.and_then(|i| i.counted(|s| s.rx_packets));
     let dies = fate.station();
     let stage = |station: Station| {
@@ -418,7 +433,8 @@ fn stages(
             None => Passage::Passes,
             Some(at) if station == at => Passage::Dies,
             Some(at) if station > at => Passage::Unreached,
-            Some(Station::Wire) => Passage::Unreached,
+            // Before an interface that is down, or a group that is not joined, nothing can be told.
+            Some(_) if count == Some(0) && scope == Scope::Group => Passage::Unknown,
             Some(_) => Passage::Passes,
         };
         let note = (passage == Passage::Dies).then(|| note(facts, t, iface, counts, fate));

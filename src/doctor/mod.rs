@@ -91,3 +91,5 @@ impl Drop for Examination {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -385,7 +385,9 @@ fn applies(chain: &Chain, packet: &Packet<'_>) -> bool {
             None => false,
             Some(hook) if !packet.traffic.passes(hook) => false,
             // nft up to 1.0.6 does not tell the devices in JSON.
-            Some(Hook::Ingress) => chain.devices.is_empty() || chain.devices.iter().any(|d| d == packet.iface),
+            Some(Hook::Ingress) => {
+                chain.devices.is_empty() || chain.devices.iter().any(|d| d == packet.iface)
+            }
             Some(_) => true,
         }
 }
@@ -414,11 +416,15 @@ fn compare(what: What, value: &Value, packet: &Packet<'_>) -> Holds {
         },
         What::Network if packet.group.is_ipv4() => word_or(value, &["ip", "ipv4"], 2),
         What::Network => word_or(value, &["ip6", "ipv6"], 10),
-        What::Interface | What::OutInterface if (what == What::OutInterface) != (packet.traffic == Traffic::Report) => {
+        What::Interface | What::OutInterface
+            if (what == What::OutInterface) != (packet.traffic == Traffic::Report) =>
+        {
             Holds::No
         }
         What::Interface | What::OutInterface => match value {
-            Value::Word(w) => yes(w.strip_suffix('*').map_or(w == packet.iface, |p| packet.iface.starts_with(p))),
+            Value::Word(w) => {
+                yes(w.strip_suffix('*').map_or(w == packet.iface, |p| packet.iface.starts_with(p)))
+            }
             other => number(other, u64::from(packet.ifindex)),
         },
         What::PacketType => word_or(value, &["multicast"], 2),
@@ -533,7 +539,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_judged_makes_a_drop_possible_and_never_certain() {
-        assert_eq!(fate(vec![input(false, vec![rule(3, vec![Match::opaque()], Action::Drop)])]), Some((Some(3), false)));
+        assert_eq!(
+            fate(vec![input(false, vec![rule(3, vec![Match::opaque()], Action::Drop)])]),
+            Some((Some(3), false))
+        );
         let doubtful = rule(1, vec![Match::opaque()], Action::Accept);
         assert_eq!(
             fate(vec![input(false, vec![doubtful, rule(2, vec![], Action::Drop)])]),

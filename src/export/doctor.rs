@@ -166,13 +166,20 @@ pub fn text(reports: &[Report], all: bool) -> String {
 }
 
 fn heading(out: &mut String, r: &Report) {
-    let measured = if r.window_ns > 0 { format!("  measured for {}", window(r.window_ns)) } else { String::new() };
+    let measured =
+        if r.window_ns > 0 { format!("  measured for {}", window(r.window_ns)) } else { String::new() };
     let Some(m) = &r.membership else {
         let _ = writeln!(out, "This host{measured}\n");
         return;
     };
     if r.packets > 0 {
-        let _ = writeln!(out, "{} arrives on {}: {} datagrams{measured}\n", m.endpoint(), m.iface, count(r.packets));
+        let _ = writeln!(
+            out,
+            "{} arrives on {}: {} datagrams{measured}\n",
+            m.endpoint(),
+            m.iface,
+            count(r.packets)
+        );
     } else {
         let _ = writeln!(out, "Why is {} silent on {}?{measured}\n", m.endpoint(), m.iface);
     }
@@ -200,7 +207,7 @@ fn picture(out: &mut String, f: &Funnel) {
             (Passage::Dies, Some(n)) if s.scope == Scope::Group => format!("✕ {}", count(n)),
             (Passage::Dies, _) => "✕".to_owned(),
             (Passage::Unreached, _) => String::new(),
-            (_, None) => "?".to_owned(),
+            (Passage::Unknown, _) | (_, None) => "?".to_owned(),
             (_, Some(n)) => format!("+{}", count(n)),
         };
         counts.push_str(&figure);

@@ -3,7 +3,9 @@
 //! Formats are pure functions of the model; who writes them where is the front end's business.
 
 pub mod doctor;
+pub mod feed;
 pub mod json;
+pub mod ping;
 pub mod plain;
 pub mod stats;
 pub mod table;

@@ -13,6 +13,7 @@ pub mod iface;
 pub mod limits;
 pub mod names;
 pub mod packet;
+pub mod privilege;
 pub mod recv;
 pub mod ring;
 pub mod route;

@@ -86,11 +86,11 @@ mod imp {
     use super::{Addressed, Frame};
     use crate::net::cmsg::Messages;
     use crate::net::error::NetError;
+    use crate::net::privilege::{self, Capability};
     use crate::net::ring::{attach, bind, filter};
     use crate::net::sys::{self, Opt, Want};
 
-    const AUXDATA: Opt =
-        Opt { level: libc::SOL_PACKET, name: libc::PACKET_AUXDATA, text: "PACKET_AUXDATA" };
+    const AUXDATA: Opt = Opt { level: libc::SOL_PACKET, name: libc::PACKET_AUXDATA, text: "PACKET_AUXDATA" };
     const STATISTICS: Opt =
         Opt { level: libc::SOL_PACKET, name: libc::PACKET_STATISTICS, text: "PACKET_STATISTICS" };
     /// Bytes of receive buffer to ask for: some tenths of a second of a fast stream.
@@ -107,7 +107,7 @@ mod imp {
     }
 
     fn socket() -> io::Result<Socket> {
-        Socket::new(Domain::PACKET, Type::DGRAM, None)
+        privilege::retry(&[Capability::NetRaw], || Socket::new(Domain::PACKET, Type::DGRAM, None))
     }
 
     fn refused(iface: &str, operation: &'static str, source: io::Error) -> NetError {
@@ -141,9 +141,7 @@ mod imp {
             let (len, told) = loop {
                 // SAFETY: a byte slice may be seen as one that need not be initialised; the kernel only
                 // writes to it.
-                let room = unsafe {
-                    &mut *(&raw mut *self.packet as *mut [std::mem::MaybeUninit<u8>])
-                };
+                let room = unsafe { &mut *(&raw mut *self.packet as *mut [std::mem::MaybeUninit<u8>]) };
                 let mut buffers = [socket2::MaybeUninitSlice::new(room)];
                 let mut message = MsgHdrMut::new()
                     .with_addr(&mut from)
@@ -204,7 +202,6 @@ mod imp {
         let tagged = status & libc::TP_STATUS_VLAN_VALID != 0 && vlan != 0;
         (tagged.then_some(vlan), status & libc::TP_STATUS_CSUMNOTREADY == 0)
     }
-
 
     #[cfg(test)]
     mod tests {

@@ -11,8 +11,10 @@ pub(super) const CHECKS: &[Check] = &[
     Check { id: "addr.v6ll", subject: Subject::Iface, why: LINK_LOCAL, judge: link_local },
 ];
 
-const NONE: &str = "IGMP reports leave as 0.0.0.0, which some switches ignore; with rp_filter on, every datagram is dropped";
-const LINK_LOCAL: &str = "MLD reports must come from a link-local address (RFC 3590 lets switches learn from `::` only)";
+const NONE: &str =
+    "IGMP reports leave as 0.0.0.0, which some switches ignore; with rp_filter on, every datagram is dropped";
+const LINK_LOCAL: &str =
+    "MLD reports must come from a link-local address (RFC 3590 lets switches learn from `::` only)";
 
 fn none(c: &Case<'_>) -> Vec<Judged> {
     let Some(i) = c.iface else { return Vec::new() };
@@ -27,7 +29,8 @@ fn none(c: &Case<'_>) -> Vec<Judged> {
     let explains = c.is(Fate::ReversePath);
     let seen = format!("no IPv4 address on {name} (rtnetlink); rp_filter in force {filter}");
     // No address can be invented that suits the network: what can be run is the other half.
-    let advice = format!("give {name} an address of its network, as in `ip address add 10.0.0.5/24 dev {name}`");
+    let advice =
+        format!("give {name} an address of its network, as in `ip address add 10.0.0.5/24 dev {name}`");
     one(if explains || filter != 0 && c.is_silent() {
         fail(format!("{name} has no IPv4 address, and the reverse path filter then drops every datagram"))
             .seen(seen)
@@ -68,14 +71,18 @@ fn link_local(c: &Case<'_>) -> Vec<Judged> {
         LinkLocal::Duplicate => {
             let title = format!("another host has the link-local address of {name}");
             let found = if wanted { warn(title) } else { note(title) };
-            found.seen("flag dadfailed (/proc/net/if_inet6)").advise("give one of the two hosts another MAC or link-local address")
+            found
+                .seen("flag dadfailed (/proc/net/if_inet6)")
+                .advise("give one of the two hosts another MAC or link-local address")
         }
         LinkLocal::Missing => {
             let title = format!("{name} has no link-local address");
             let found = if wanted && c.is_silent() { warn(title) } else { note(title) };
             // Setting the mode anew makes the kernel generate the address, and leaves the others alone.
             let setting = format!("net.ipv6.conf.{name}.addr_gen_mode");
-            found.seen("none in /proc/net/if_inet6").run(format!("sysctl -w {setting}=1\nsysctl -w {setting}=0"))
+            found
+                .seen("none in /proc/net/if_inet6")
+                .run(format!("sysctl -w {setting}=1\nsysctl -w {setting}=0"))
         }
         LinkLocal::Unknown => untold(&format!("the link-local address of {name}")),
     })

@@ -3,7 +3,6 @@
 
 use super::{Case, Check, Judged, Subject, note, ok, one, unknown, untold, warn_if};
 use crate::base::iface::IfaceKind;
-use crate::doctor::finding::Fate;
 
 pub(super) const CHECKS: &[Check] = &[
     Check { id: "env.container", subject: Subject::Host, why: CONTAINER, judge: container },
@@ -17,12 +16,17 @@ pub(super) const CHECKS: &[Check] = &[
 
 const CONTAINER: &str = "a container's bridge network does not carry multicast from or to the outside; containers on one \
                          bridge hear each other";
-const WSL: &str = "in its NAT mode WSL gets no multicast from the LAN; in mirrored mode the Hyper-V firewall must allow it";
-const VM: &str = "hypervisors may filter multicast towards their guests, and clouds carry none between machines";
+const WSL: &str =
+    "in its NAT mode WSL gets no multicast from the LAN; in mirrored mode the Hyper-V firewall must allow it";
+const VM: &str =
+    "hypervisors may filter multicast towards their guests, and clouds carry none between machines";
 const VPN: &str = "tunnels rarely carry the multicast of a LAN";
-const MACOS: &str = "since macOS 15 a program needs the user's consent for the local network, and until then nothing arrives";
-const WINDOWS: &str = "the firewall's profile Public blocks what comes in, and virtual adapters may win the multicast route";
-const METRIC: &str = "of several routes to 224.0.0.0/4 the lowest metric wins, which may be a virtual adapter's";
+const MACOS: &str =
+    "since macOS 15 a program needs the user's consent for the local network, and until then nothing arrives";
+const WINDOWS: &str =
+    "the firewall's profile Public blocks what comes in, and virtual adapters may win the multicast route";
+const METRIC: &str =
+    "of several routes to 224.0.0.0/4 the lowest metric wins, which may be a virtual adapter's";
 
 fn container(c: &Case<'_>) -> Vec<Judged> {
     let host = &c.facts.host;
@@ -30,7 +34,9 @@ fn container(c: &Case<'_>) -> Vec<Judged> {
         return one(untold("whether this is a container"));
     }
     let Some(sign) = &host.container else {
-        return one(ok("this is no container").seen("neither /.dockerenv nor /run/.containerenv nor $container"));
+        return one(
+            ok("this is no container").seen("neither /.dockerenv nor /run/.containerenv nor $container")
+        );
     };
     // The host's own network, or a macvlan, has no veth to another namespace.
     let bridged = c.facts.ifaces.iter().any(|i| {
@@ -38,9 +44,12 @@ fn container(c: &Case<'_>) -> Vec<Judged> {
             && i.details.as_ref().is_some_and(|d| d.peer_elsewhere && d.driver.as_deref() == Some("veth"))
     });
     one(if bridged {
-        warn_if(c.is(Fate::NothingComes), "this is a container behind a bridge: groups of the LAN do not reach it")
-            .seen(format!("{sign}; a veth whose peer is in another namespace (rtnetlink)"))
-            .advise("start it with `--network host`, or with a macvlan or ipvlan network on the LAN's interface")
+        warn_if(
+            c.comes_nowhere(),
+            "this is a container behind a bridge, which groups of the LAN do not cross",
+        )
+        .seen(format!("{sign}; a veth whose peer is in another namespace (rtnetlink)"))
+        .advise("start it with `--network host`, or with a macvlan or ipvlan network on the LAN's interface")
     } else {
         note("this is a container").seen(sign.clone())
     })
@@ -51,7 +60,7 @@ fn wsl(c: &Case<'_>) -> Vec<Judged> {
         return Vec::new();
     }
     one(if c.facts.host.wsl {
-        warn_if(c.is(Fate::NothingComes), "this is Windows Subsystem for Linux")
+        warn_if(c.comes_nowhere(), "this is Windows Subsystem for Linux")
             .seen("/proc/sys/kernel/osrelease names microsoft")
             .advise("set networkingMode=mirrored in .wslconfig and allow it with New-NetFirewallHyperVRule, or run mcscope on Windows")
     } else {
@@ -74,7 +83,7 @@ fn machine(c: &Case<'_>) -> Vec<Judged> {
 fn vpn(c: &Case<'_>) -> Vec<Judged> {
     let Some(i) = c.iface else { return Vec::new() };
     one(if matches!(i.iface.kind, IfaceKind::Tunnel | IfaceKind::PointToPoint) {
-        warn_if(c.is(Fate::NothingComes), format!("{} is a {}", i.iface.name, i.iface.kind.word()))
+        warn_if(c.comes_nowhere(), format!("{} is a {}", i.iface.name, i.iface.kind.word()))
             .seen("by its driver and hardware type (rtnetlink)")
             .advise("choose the interface that carries the LAN")
     } else {

@@ -21,7 +21,8 @@ pub(super) const CHECKS: &[Check] = &[
 const INGRESS: &str = "what a filter at the interface drops never reaches IP, and no counter of IP moves";
 const PREROUTING: &str = "what is dropped before routing leaves no trace in the counters";
 const INPUT: &str = "the host takes the packets in, and the packet filter drops them before any socket";
-const IGMP: &str = "a join succeeds although no report leaves: routers and snooping switches then never learn of it";
+const IGMP: &str =
+    "a join succeeds although no report leaves: routers and snooping switches then never learn of it";
 
 /// What lets the group through: at the head of the very chain that drops it, since an accept elsewhere
 /// does not outweigh a drop.
@@ -35,7 +36,12 @@ fn by_rules(c: &Case<'_>, fate: Fate, hook: Hook, what: &str) -> Vec<Judged> {
     let drop = filtered(c.facts, t).filter(|d| d.hook == hook);
     let counts = Counts::of(c.facts, m.group.is_ipv4());
     let vanished = counts.map_or(String::new(), |n| {
-        format!("{} packets came to IP in {}, {} of them vanished uncounted; ", count(n.received), c.window(), count(n.vanished))
+        format!(
+            "{} packets came to IP in {}, {} of them vanished uncounted; ",
+            count(n.received),
+            c.window(),
+            count(n.vanished)
+        )
     });
     let explains = c.is(fate);
     if let Some(d) = drop {
@@ -53,10 +59,15 @@ fn by_rules(c: &Case<'_>, fate: Fate, hook: Hook, what: &str) -> Vec<Judged> {
     } else if explains {
         let (rules, command) = match &c.facts.rules {
             Some(Err(why)) => (format!("its rules could not be read: {}", why.reason), None),
-            Some(Ok(r)) if r.legacy => ("tables of the older iptables are loaded, whose rules nft does not list".into(), legacy(m, hook)),
+            Some(Ok(r)) if r.legacy => (
+                "tables of the older iptables are loaded, whose rules nft does not list".into(),
+                legacy(m, hook),
+            ),
             _ => ("no rule of nftables was found that does it: tc, XDP or eBPF may".into(), None),
         };
-        let found = fail(format!("packets of {} vanish where the packet filter stands ({what})", m.group)).seen(format!("{vanished}{rules}")).explaining(true);
+        let found = fail(format!("packets of {} vanish where the packet filter stands ({what})", m.group))
+            .seen(format!("{vanished}{rules}"))
+            .explaining(true);
         return one(match command {
             Some(command) => found.run(command),
             None => found.advise(format!(
@@ -69,11 +80,14 @@ fn by_rules(c: &Case<'_>, fate: Fate, hook: Hook, what: &str) -> Vec<Judged> {
     let fine = || ok(format!("nothing drops {} in {what}", m.group));
     one(match &c.facts.rules {
         _ if t.packets > 0 => fine().seen("its packets arrive"),
-        Some(Ok(r)) if r.legacy => unknown(format!("whether something drops {} in {what}", m.group))
-            .seen("tables of the older iptables are loaded, whose rules are not read; `iptables-save` lists them"),
+        Some(Ok(r)) if r.legacy => unknown(format!("whether something drops {} in {what}", m.group)).seen(
+            "tables of the older iptables are loaded, whose rules are not read; `iptables-save` lists them",
+        ),
         Some(Ok(r)) => fine().seen(format!("{} chains of nftables looked through", r.chains.len())),
         Some(Err(why)) => unseen(&format!("whether something drops {} in {what}", m.group), why),
-        None => unknown(format!("whether something drops {} in {what}", m.group)).seen("the rules were not read"),
+        None => {
+            unknown(format!("whether something drops {} in {what}", m.group)).seen("the rules were not read")
+        }
     })
 }
 
@@ -108,7 +122,8 @@ fn ingress(c: &Case<'_>) -> Vec<Judged> {
     }
     if c.is(Fate::Ingress) {
         let rx = i.counted(|s| s.rx_packets).map_or(String::new(), |n| format!("rx_packets +{n}"));
-        let ip = Counts::of(c.facts, m.group.is_ipv4()).map_or(String::new(), |n| format!(", InReceives +{}", n.received));
+        let ip = Counts::of(c.facts, m.group.is_ipv4())
+            .map_or(String::new(), |n| format!(", InReceives +{}", n.received));
         let wire = wire_of(t).map_or(String::new(), |w| {
             format!(", {} frames of the group on the wire", count(meant(w, m).map(|f| f.frames).sum()))
         });
@@ -133,7 +148,8 @@ fn ingress(c: &Case<'_>) -> Vec<Judged> {
         return one(found.explaining(true));
     }
     one(if stands.is_empty() {
-        ok(format!("nothing filters at the ingress of {name}")).seen("no XDP program, no ingress qdisc (rtnetlink)")
+        ok(format!("nothing filters at the ingress of {name}"))
+            .seen("no XDP program, no ingress qdisc (rtnetlink)")
     } else {
         note(format!("something may filter at the ingress of {name}")).seen(stands.join("; "))
     })
@@ -151,7 +167,9 @@ fn reports(c: &Case<'_>) -> Vec<Judged> {
         out.push(
             warn(format!("the packet filter drops {protocol} queries on {}", m.iface))
                 .seen(format!("{d} (nft list ruleset)"))
-                .because("a host that hears no query reports once only: a snooping switch forgets it after 260 s")
+                .because(
+                    "a host that hears no query reports once only: a snooping switch forgets it after 260 s",
+                )
                 .run(accept_protocol(&d, m)),
         );
     }
@@ -189,14 +207,16 @@ fn report_leaves(c: &Case<'_>, t: &Target, m: &Membership) -> Judged {
     let protocol = protocol(m);
     let what = format!("whether {protocol} reports for {} leave {}", m.group, m.iface);
     if is_exempt(c, m.group) {
-        return ok(format!("{} needs no report", m.group)).seen("exempt by the protocol, or by net.ipv4.igmp_link_local_mcast_reports = 0");
+        return ok(format!("{} needs no report", m.group))
+            .seen("exempt by the protocol, or by net.ipv4.igmp_link_local_mcast_reports = 0");
     }
     let drop = filtered_protocol(c.facts, t, Traffic::Report);
     let explains = c.is(Fate::NothingComes);
     let bad = |title: String| if explains { fail(title) } else { warn(title) };
     let wire = match &t.wire {
         Some(Ok(wire)) if wire.report_left => {
-            return ok(format!("the {protocol} report for {} left {}", m.group, m.iface)).seen("seen on the wire, outgoing");
+            return ok(format!("the {protocol} report for {} left {}", m.group, m.iface))
+                .seen("seen on the wire, outgoing");
         }
         other => other,
     };
@@ -221,13 +241,16 @@ fn report_leaves(c: &Case<'_>, t: &Target, m: &Membership) -> Judged {
         return unknown(what).seen(format!("measured for {} only", c.window()));
     }
     if m.group.is_ipv6() && c.iface.is_some_and(|i| i.link_local != LinkLocal::Ready) {
-        return unknown(what).seen("the interface has no usable link-local address yet, and reports wait for one");
+        return unknown(what)
+            .seen("the interface has no usable link-local address yet, and reports wait for one");
     }
     let found = bad(format!("{} was joined on {}, but no {protocol} report left", m.group, m.iface))
         .seen(format!("no outgoing report on the wire in {}", c.window()))
         .explaining(explains);
     match drop {
         Some(d) => found.run(accept_protocol(&d, m)),
-        None => found.advise("something between the kernel and the wire drops it: see `nft list ruleset`, `tc -s filter show`"),
+        None => found.advise(
+            "something between the kernel and the wire drops it: see `nft list ruleset`, `tc -s filter show`",
+        ),
     }
 }

@@ -21,8 +21,10 @@ pub(super) const CHECKS: &[Check] = &[
     Check { id: "igmp.lowestquerier", subject: Subject::Iface, why: QUERIERS, judge: queriers },
 ];
 
-const VERSION: &str = "in the older versions reports name no sources: source filters have no effect on the network";
-const MEMBERSHIPS: &str = "a socket that would exceed the limit cannot join (ENOBUFS); mcscope takes a socket for each group";
+const VERSION: &str =
+    "in the older versions reports name no sources: source filters have no effect on the network";
+const MEMBERSHIPS: &str =
+    "a socket that would exceed the limit cannot join (ENOBUFS); mcscope takes a socket for each group";
 const SOURCES: &str = "a filter of more sources than the limit is refused (ENOBUFS)";
 const NOTJOINED: &str = "the host takes in a group only where some socket has joined it";
 const LOCAL: &str = "switches flood 224.0.0.0/24 whether or not it is reported (RFC 4541 section 2.1.2)";
@@ -59,7 +61,8 @@ fn version(c: &Case<'_>) -> Vec<Judged> {
     }
     let by = c.facts.queries.iter().rev().find(|q| *q.iface == *name && q.from.is_ipv4() && q.version < 3);
     let heard = by.map_or(String::new(), |q| format!("; {} asks in version {}", q.from, q.version));
-    let title = format!("{name} is in IGMPv{version} mode: an IGMPv{version} querier was heard in the last 260 s");
+    let title =
+        format!("{name} is in IGMPv{version} mode: an IGMPv{version} querier was heard in the last 260 s");
     let found = if wants_sources(c) { fail(title) } else { warn(title) };
     one(found
         .seen(seen + &heard)
@@ -143,7 +146,11 @@ fn memberships(c: &Case<'_>) -> Vec<Judged> {
     if let Some(text) = refused(c, false) {
         return one(fail(format!("{} cannot be joined: the limit of memberships is reached", m.group))
             .seen(format!("{text}; {seen}"))
-            .run(if m.group.is_ipv4() { "sysctl -w net.ipv4.igmp_max_memberships=200" } else { "sysctl -w net.core.optmem_max=1048576" })
+            .run(if m.group.is_ipv4() {
+                "sysctl -w net.ipv4.igmp_max_memberships=200"
+            } else {
+                "sysctl -w net.core.optmem_max=1048576"
+            })
             .explaining(true));
     }
     if m.group.is_ipv6() {
@@ -153,10 +160,12 @@ fn memberships(c: &Case<'_>) -> Vec<Judged> {
         c.facts.targets.iter().map(|t| t.membership.group).filter(IpAddr::is_ipv4).collect();
     one(match limit {
         None => untold("the limit of memberships"),
-        Some(n) if asked.len() as u64 > n => note(format!("{} groups are more than one socket of a program can join ({n})", asked.len()))
-            .seen(seen)
-            .run(format!("sysctl -w net.ipv4.igmp_max_memberships={}", asked.len()))
-            .on("this host"),
+        Some(n) if asked.len() as u64 > n => {
+            note(format!("{} groups are more than one socket of a program can join ({n})", asked.len()))
+                .seen(seen)
+                .run(format!("sysctl -w net.ipv4.igmp_max_memberships={}", asked.len()))
+                .on("this host")
+        }
         Some(n) => ok(format!("a socket may join {n} groups")).seen(seen),
     })
 }
@@ -169,7 +178,8 @@ fn sources(c: &Case<'_>) -> Vec<Judged> {
         ("net.ipv6.mld_max_msf", c.facts.settings.mld_max_msf)
     };
     let n = m.filter.sources().len();
-    let seen = format!("{setting} = {}; {n} sources asked for", limit.map_or("untold".into(), |n| n.to_string()));
+    let seen =
+        format!("{setting} = {}; {n} sources asked for", limit.map_or("untold".into(), |n| n.to_string()));
     if let Some(text) = refused(c, true) {
         return one(fail(format!("the filter of {n} sources is more than the limit"))
             .seen(format!("{text}; {seen}"))
@@ -205,10 +215,13 @@ fn not_joined(c: &Case<'_>) -> Vec<Judged> {
         );
     } else if let (Some(s), false) = (bound, here) {
         out.push(
-            warn_if(t.packets > 0, format!("{} has joined {} on {}, not on {}", s.owner(), m.group, on.join(", "), m.iface))
-                .seen(format!("{table} before this measurement"))
-                .advise(format!("make it join on {}, where you look", m.iface))
-                .on(s.owner()),
+            warn_if(
+                t.packets > 0,
+                format!("{} has joined {} on {}, not on {}", s.owner(), m.group, on.join(", "), m.iface),
+            )
+            .seen(format!("{table} before this measurement"))
+            .advise(format!("make it join on {}, where you look", m.iface))
+            .on(s.owner()),
         );
     }
     if t.join.is_ok() && out.is_empty() {
@@ -222,7 +235,12 @@ fn not_joined(c: &Case<'_>) -> Vec<Judged> {
         && !matches!(r.kind, Kind::NoBuffer)
         && !r.at_port
     {
-        out.push(fail(format!("{} cannot be joined on {}", m.group, m.iface)).seen(r.text.clone()).explaining(true).advise("the evidence names the operation and what helps"));
+        out.push(
+            fail(format!("{} cannot be joined on {}", m.group, m.iface))
+                .seen(r.text.clone())
+                .explaining(true)
+                .advise("the evidence names the operation and what helps"),
+        );
     }
     out
 }
@@ -230,8 +248,11 @@ fn not_joined(c: &Case<'_>) -> Vec<Judged> {
 fn local_reports(c: &Case<'_>) -> Vec<Judged> {
     one(match c.facts.settings.igmp_link_local_reports {
         None => untold("whether groups of 224.0.0.0/24 are reported"),
-        Some(0) => note("groups of 224.0.0.0/24 are not reported").seen("net.ipv4.igmp_link_local_mcast_reports = 0").run("sysctl -w net.ipv4.igmp_link_local_mcast_reports=1"),
-        Some(n) => ok("groups of 224.0.0.0/24 are reported").seen(format!("net.ipv4.igmp_link_local_mcast_reports = {n}")),
+        Some(0) => note("groups of 224.0.0.0/24 are not reported")
+            .seen("net.ipv4.igmp_link_local_mcast_reports = 0")
+            .run("sysctl -w net.ipv4.igmp_link_local_mcast_reports=1"),
+        Some(n) => ok("groups of 224.0.0.0/24 are reported")
+            .seen(format!("net.ipv4.igmp_link_local_mcast_reports = {n}")),
     })
 }
 
@@ -266,10 +287,15 @@ fn querier(c: &Case<'_>) -> Vec<Judged> {
     }
     let title = format!("whether there is a querier on {name}");
     let hint = match i.mld_queries {
-        Some(n) if n > 0 => Some(format!("{n} MLD queries came (/proc/net/dev_snmp6/{name}): what asks for MLD usually asks for IGMP too")),
+        Some(n) if n > 0 => Some(format!(
+            "{n} MLD queries came (/proc/net/dev_snmp6/{name}): what asks for MLD usually asks for IGMP too"
+        )),
         _ => None,
     };
-    let old = i.igmp_version.filter(|&v| v < 3).map(|v| format!("an IGMPv{v} query was heard in the last 260 s (/proc/net/igmp)"));
+    let old = i
+        .igmp_version
+        .filter(|&v| v < 3)
+        .map(|v| format!("an IGMPv{v} query was heard in the last 260 s (/proc/net/igmp)"));
     if let Some(seen) = old.or(hint) {
         return one(ok(format!("there is a querier on {name}")).seen(seen));
     }
@@ -306,22 +332,30 @@ fn queriers(c: &Case<'_>) -> Vec<Judged> {
         from.sort_unstable();
         from.dedup();
         if let [lowest, .., _] = from[..] {
-            let list: Vec<String> =
-                from.iter().map(|ip| format!("{ip} ({}x)", queries.iter().filter(|q| q.from == *ip).count())).collect();
+            let list: Vec<String> = from
+                .iter()
+                .map(|ip| format!("{ip} ({}x)", queries.iter().filter(|q| q.from == *ip).count()))
+                .collect();
             // The election takes one query; who repeats after 255 s (RFC 3376 section 8.5) has not heard it.
             let settled = matches!(c.facts.listened, Some(Ok(ns)) if ns > 255_000_000_000);
             let title = format!("{} queriers on {name}; {lowest} should be the only one", from.len());
             let found = if settled { warn(title) } else { note(title) };
-            return one(found.seen(format!("queries from {}", list.join(", "))).advise(format!("turn the querier off on all but {lowest}")));
+            return one(found
+                .seen(format!("queries from {}", list.join(", ")))
+                .advise(format!("turn the querier off on all but {lowest}")));
         }
     }
     if let Some(q) = queries.iter().find(|q| q.from.is_unspecified()) {
-        return one(note(format!("queries on {name} come from {}: a snooping switch asks in place of a router", q.from))
-            .seen(format!("{} heard", count(queries.len() as u64))));
+        return one(note(format!(
+            "queries on {name} come from {}: a snooping switch asks in place of a router",
+            q.from
+        ))
+        .seen(format!("{} heard", count(queries.len() as u64))));
     }
     one(match (&c.facts.listened, queries.is_empty()) {
         (_, false) => ok(format!("one querier on {name}")).seen(queries[0].from.to_string()),
-        (Some(Ok(ns)), true) => unknown(format!("whether several queriers ask on {name}")).seen(format!("no query heard in {}", super::window(*ns))),
+        (Some(Ok(ns)), true) => unknown(format!("whether several queriers ask on {name}"))
+            .seen(format!("no query heard in {}", super::window(*ns))),
         (Some(Err(why)), true) => unseen(&format!("whether several queriers ask on {name}"), why),
         (None, true) => untold(&format!("whether several queriers ask on {name}")),
     })

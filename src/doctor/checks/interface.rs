@@ -26,12 +26,14 @@ const FLAP: &str = "after a carrier loss Linux sends no IGMP report by itself: a
                     the group until the next query";
 const NOMULTICAST: &str = "Linux receives multicast all the same, but many programs pass such an interface over, and \
                            WireGuard carries none unless AllowedIPs has the group";
-const ALLMULTI: &str = "the adapter passes all multicast: a capture probably runs, and what works now may not once it ends";
+const ALLMULTI: &str =
+    "the adapter passes all multicast: a capture probably runs, and what works now may not once it ends";
 const INDEX: &str = "a membership belongs to an interface's index: when the interface is made anew the socket hears \
                      nothing and gets no error";
 const MTU: &str = "frames longer than the interface's MTU are dropped by the driver; longer datagrams come in fragments, \
                    of which each must arrive";
-const NICDROP: &str = "what the adapter or the kernel's queue drops never reaches IP and is lost to every program";
+const NICDROP: &str =
+    "what the adapter or the kernel's queue drops never reaches IP and is lost to every program";
 const WIFI: &str = "multicast on 802.11 is not acknowledged, goes at a low rate, and waits for sleeping stations \
                     (RFC 9119 section 3.1)";
 const DSTMAC: &str = "IP drops frames that are addressed to another station, whatever group they carry";
@@ -52,7 +54,10 @@ fn down(c: &Case<'_>) -> Vec<Judged> {
     one(if i.iface.up {
         ok(format!("{name} is up")).seen(state(i))
     } else {
-        fail(format!("{name} is down")).seen(state(i)).run(format!("ip link set {name} up")).explaining(c.is(Fate::Down))
+        fail(format!("{name} is down"))
+            .seen(state(i))
+            .run(format!("ip link set {name} up"))
+            .explaining(c.is(Fate::Down))
     })
 }
 
@@ -77,15 +82,30 @@ fn flap(c: &Case<'_>) -> Vec<Judged> {
     let name = c.name();
     let queried = c.facts.queries.iter().any(|q| *q.iface == *name);
     let rejoin = || {
-        format!("leave the group and join it again in every program that has it, or enable an IGMP querier on the segment of {name}")
+        format!(
+            "leave the group and join it again in every program that has it, or enable an IGMP querier on the segment of {name}"
+        )
     };
     if let Some(n) = i.losses_since_join.filter(|&n| n > 0) {
-        let found = if queried { note(title(name, n, "since the groups were joined")) } else { warn(title(name, n, "since the groups were joined")) };
-        return one(found.seen(format!("{n} carrier losses, queries since: {}", if queried { "yes" } else { "none heard" })).advise(rejoin()));
+        let found = if queried {
+            note(title(name, n, "since the groups were joined"))
+        } else {
+            warn(title(name, n, "since the groups were joined"))
+        };
+        return one(found
+            .seen(format!(
+                "{n} carrier losses, queries since: {}",
+                if queried { "yes" } else { "none heard" }
+            ))
+            .advise(rejoin()));
     }
     one(match (i.losses(), i.details.as_ref().and_then(|d| d.carrier_losses)) {
         (Some(n), _) if n > 0 => {
-            let found = if queried { note(title(name, n, "during the measurement")) } else { warn(title(name, n, "during the measurement")) };
+            let found = if queried {
+                note(title(name, n, "during the measurement"))
+            } else {
+                warn(title(name, n, "during the measurement"))
+            };
             found.seen(format!("IFLA_CARRIER_DOWN_COUNT +{n} in {}", c.window())).advise(rejoin())
         }
         // An old loss matters only where a program held the group across it and nothing comes now.
@@ -120,7 +140,13 @@ fn no_multicast(c: &Case<'_>) -> Vec<Judged> {
     let driver = i.details.as_ref().and_then(|d| d.driver.as_deref()).unwrap_or("no driver told");
     let tunnel = matches!(i.iface.kind, IfaceKind::Tunnel | IfaceKind::PointToPoint);
     let title = format!("{name} ({}) has no MULTICAST flag", i.iface.kind.word());
-    let found = if tunnel && c.is_silent() { fail(title) } else if tunnel { warn(title) } else { warn_if(c.is_silent(), title) };
+    let found = if tunnel && c.is_silent() {
+        fail(title)
+    } else if tunnel {
+        warn(title)
+    } else {
+        warn_if(c.is_silent(), title)
+    };
     let found = found.seen(format!("{}, driver {driver}", state(i)));
     one(if tunnel {
         found.advise("choose the interface that carries the LAN; for WireGuard, add the group to AllowedIPs of the peer")
@@ -140,7 +166,9 @@ fn all_multicast(c: &Case<'_>) -> Vec<Judged> {
     let seen = format!("promiscuity {promiscuous}, allmulti {all} (rtnetlink)");
     // A bridge's port is promiscuous by nature.
     one(if promiscuous + all > 0 && i.iface.master.is_none() && i.iface.kind != IfaceKind::Bridge {
-        note(format!("{name} takes in all multicast")).seen(seen).run(format!("ip link set {name} allmulticast off"))
+        note(format!("{name} takes in all multicast"))
+            .seen(seen)
+            .run(format!("ip link set {name} allmulticast off"))
     } else {
         ok(format!("{name} takes in only what was asked for")).seen(seen)
     })
@@ -151,7 +179,7 @@ fn index(c: &Case<'_>) -> Vec<Judged> {
     let name = &m.iface;
     if t.moved {
         return one(fail(format!("{name} was made anew while the group was joined"))
-            .seen(format!("another index than the membership's (rtnetlink)"))
+            .seen("another index than the membership's (rtnetlink)")
             .advise("join again: memberships do not follow an interface that is made anew")
             .explaining(c.is_silent()));
     }
@@ -167,11 +195,9 @@ fn mtu(c: &Case<'_>) -> Vec<Judged> {
     let Some(i) = c.iface else { return Vec::new() };
     let name = c.name();
     let Some(mtu) = i.iface.mtu else { return one(untold(&format!("the MTU of {name}"))) };
-    let (Some(dropped), Some(long), Some(over)) = (
-        i.counted(|s| s.rx_dropped),
-        i.counted(|s| s.rx_length_errors),
-        i.counted(|s| s.rx_over_errors),
-    ) else {
+    let (Some(dropped), Some(long), Some(over)) =
+        (i.counted(|s| s.rx_dropped), i.counted(|s| s.rx_length_errors), i.counted(|s| s.rx_over_errors))
+    else {
         return one(untold(&format!("whether frames are longer than the MTU of {name}")));
     };
     let seen = format!(
@@ -179,10 +205,12 @@ fn mtu(c: &Case<'_>) -> Vec<Judged> {
         c.window()
     );
     if c.is(Fate::TooLong) {
-        return one(fail(format!("{name} drops frames that are probably longer than its MTU of {mtu} bytes"))
-            .seen(seen)
-            .run(format!("ip link set {name} mtu 9000"))
-            .explaining(true));
+        return one(fail(format!(
+            "{name} drops frames that are probably longer than its MTU of {mtu} bytes"
+        ))
+        .seen(seen)
+        .run(format!("ip link set {name} mtu 9000"))
+        .explaining(true));
     }
     if long + over > 0 {
         return one(warn(format!("{name} drops frames longer than its MTU of {mtu} bytes"))
@@ -210,7 +238,11 @@ fn nic_drop(c: &Case<'_>) -> Vec<Judged> {
         c.window()
     );
     if missed + fifo > 0 {
-        out.push(warn(format!("{name} drops frames in its receive ring")).seen(seen.clone()).run(format!("ethtool -G {name} rx 4096")));
+        out.push(
+            warn(format!("{name} drops frames in its receive ring"))
+                .seen(seen.clone())
+                .run(format!("ethtool -G {name} rx 4096")),
+        );
     }
     if crc > 0 {
         out.push(
@@ -221,7 +253,8 @@ fn nic_drop(c: &Case<'_>) -> Vec<Judged> {
     }
     let backlog: Vec<_> = c.facts.softnet.iter().filter(|s| s.dropped > 0).collect();
     if !backlog.is_empty() {
-        let list: Vec<String> = backlog.iter().map(|s| format!("CPU {}: {}", s.cpu, count(s.dropped))).collect();
+        let list: Vec<String> =
+            backlog.iter().map(|s| format!("CPU {}: {}", s.cpu, count(s.dropped))).collect();
         let limit = c.facts.settings.netdev_max_backlog;
         out.push(
             warn("the kernel's receive queue is full and drops packets of every interface")
@@ -255,7 +288,7 @@ fn wifi(c: &Case<'_>) -> Vec<Judged> {
     let Some(i) = c.iface else { return Vec::new() };
     let name = c.name();
     one(if i.iface.kind == IfaceKind::Wireless {
-        warn_if(c.is(Fate::NothingComes), format!("{name} is Wi-Fi: the access point may hold multicast back"))
+        warn_if(c.comes_nowhere(), format!("{name} is Wi-Fi: the access point may hold multicast back"))
             .seen("the interface is IEEE 802.11")
             .advise(format!(
                 "try a cable; in the access point turn client isolation off and multicast-to-unicast on; \
@@ -272,12 +305,16 @@ fn station(c: &Case<'_>) -> Vec<Judged> {
         let needs = t.wire.as_ref().and_then(|w| w.as_ref().err());
         return match needs {
             Some(why) => one(super::unseen("whether frames are addressed to another station", why)),
-            None => one(unknown("whether frames are addressed to another station").seen("the wire was not looked at")),
+            None => {
+                one(unknown("whether frames are addressed to another station")
+                    .seen("the wire was not looked at"))
+            }
         };
     };
     let elsewhere: u64 = meant(wire, m).filter(|f| f.elsewhere).map(|f| f.frames).sum();
     one(if elsewhere == 0 {
-        ok("frames of the group are addressed to its MAC address").seen(format!("{} seen on the wire", count(meant(wire, m).map(|f| f.frames).sum())))
+        ok("frames of the group are addressed to its MAC address")
+            .seen(format!("{} seen on the wire", count(meant(wire, m).map(|f| f.frames).sum())))
     } else {
         let title = format!("frames of {} come addressed to another station's MAC address", m.group);
         let found = if c.is(Fate::OtherStation) { fail(title) } else { note(title) };

@@ -89,6 +89,14 @@ impl<'f> Case<'f> {
         self.fate() == Some(fate)
     }
 
+    /// Whether nothing of the group reaches this host by any interface that was looked at: then what the
+    /// host is like may be the reason.
+    fn comes_nowhere(&self) -> bool {
+        let elsewhere = self.target.is_some_and(|t| !t.elsewhere.is_empty());
+        let arrives = |group| self.facts.targets.iter().any(|t| t.membership.group == group && t.packets > 0);
+        self.is(Fate::NothingComes) && !elsewhere && !self.membership().is_some_and(|m| arrives(m.group))
+    }
+
     /// Whether a group was asked for and nothing of it arrived.
     fn is_silent(&self) -> bool {
         self.fate().is_some_and(|f| f != Fate::Arrives)

@@ -12,7 +12,8 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 const SENDER: &str = "what does not reach the interface cannot be mended on this host";
-const PIM: &str = "between networks only a multicast router carries a group; routers say hello by PIM every 30 s";
+const PIM: &str =
+    "between networks only a multicast router carries a group; routers say hello by PIM every 30 s";
 const MROUTE: &str = "a host that routes multicast treats groups differently";
 
 fn sender(c: &Case<'_>) -> Vec<Judged> {
@@ -33,8 +34,13 @@ fn sender(c: &Case<'_>) -> Vec<Judged> {
     if !c.is(Fate::NothingComes) {
         let frames: Option<u64> = wire_of(t).map(|w| meant(w, m).map(|f| f.frames).sum());
         return one(match frames {
-            Some(n) if n > 0 => ok(format!("somebody sends to {}", m.group)).seen(format!("{} frames on the wire in {}", count(n), c.window())),
-            _ => unknown(format!("whether anybody sends to {}", m.endpoint())).seen("nothing could be heard; see the other findings first"),
+            Some(n) if n > 0 => ok(format!("somebody sends to {}", m.group)).seen(format!(
+                "{} frames on the wire in {}",
+                count(n),
+                c.window()
+            )),
+            _ => unknown(format!("whether anybody sends to {}", m.endpoint()))
+                .seen("nothing could be heard; see the other findings first"),
         });
     }
     let seen = match &t.wire {
@@ -44,9 +50,14 @@ fn sender(c: &Case<'_>) -> Vec<Judged> {
     // Where it comes by another interface, that is the answer.
     let elsewhere = c.facts.targets.iter().find(|o| o.membership.endpoint() == m.endpoint() && o.packets > 0);
     if let Some(o) = elsewhere {
-        return one(note(format!("{} does not come by {}, but by {}", m.endpoint(), m.iface, o.membership.iface))
-            .seen(format!("{}; {} datagrams on {}", seen, count(o.packets), o.membership.iface))
-            .explaining(true));
+        return one(note(format!(
+            "{} does not come by {}, but by {}",
+            m.endpoint(),
+            m.iface,
+            o.membership.iface
+        ))
+        .seen(format!("{}; {} datagrams on {}", seen, count(o.packets), o.membership.iface))
+        .explaining(true));
     }
     if let Some(o) = t.elsewhere.iter().max_by_key(|o| o.frames) {
         let mut there = m.clone();
@@ -87,13 +98,18 @@ fn pim(c: &Case<'_>) -> Vec<Judged> {
     }
     // Two hellos missed, and the source named is behind a router: then nobody can bring it.
     let remote = m.filter.sources().iter().any(|s| {
-        t.sources.is_empty() && i.iface.has_family(*s) && !i.iface.addrs.iter().any(|a| super::switch::same_network(a.ip, *s, a.prefix_len))
+        t.sources.is_empty()
+            && i.iface.has_family(*s)
+            && !i.iface.addrs.iter().any(|a| super::switch::same_network(a.ip, *s, a.prefix_len))
     });
     if remote && c.facts.window_ns >= 65_000_000_000 && c.is(Fate::NothingComes) {
-        return one(fail(format!("no multicast router is heard on {}, and the source is on another network", m.iface))
-            .seen(format!("no PIM hello in {}", c.window()))
-            .advise("enable PIM on the router of this network")
-            .explaining(true));
+        return one(fail(format!(
+            "no multicast router is heard on {}, and the source is on another network",
+            m.iface
+        ))
+        .seen(format!("no PIM hello in {}", c.window()))
+        .advise("enable PIM on the router of this network")
+        .explaining(true));
     }
     one(unknown(what).seen(format!("no PIM hello in {}; they come every 30 s", c.window())))
 }
@@ -102,9 +118,12 @@ fn mroute(c: &Case<'_>) -> Vec<Judged> {
     let settings = &c.facts.settings;
     let forwarding = settings.all.mc_forwarding;
     one(match (&settings.multicast_vifs, forwarding) {
-        (Some(vifs), _) if !vifs.is_empty() => note("this host routes multicast").seen(format!("by {} (/proc/net/ip_mr_vif)", vifs.join(", "))),
+        (Some(vifs), _) if !vifs.is_empty() => {
+            note("this host routes multicast").seen(format!("by {} (/proc/net/ip_mr_vif)", vifs.join(", ")))
+        }
         (_, Some(1..)) => note("this host routes multicast").seen("net.ipv4.conf.all.mc_forwarding = 1"),
         (None, None) => untold("whether this host routes multicast"),
-        _ => ok("this host does not route multicast").seen("/proc/net/ip_mr_vif, net.ipv4.conf.all.mc_forwarding"),
+        _ => ok("this host does not route multicast")
+            .seen("/proc/net/ip_mr_vif, net.ipv4.conf.all.mc_forwarding"),
     })
 }

@@ -25,10 +25,13 @@ fn none(c: &Case<'_>) -> Vec<Judged> {
     }
     one(match t.route {
         None => untold(&format!("the route to {}", m.group)),
-        Some(Some(r)) => ok(format!("there is a route to {}", m.group)).seen(format!("by {} (RTM_GETROUTE)", name_of(c, r.ifindex))),
-        Some(None) => warn(format!("there is no route to {}: programs that name no interface cannot join it", m.group))
-            .seen("RTM_GETROUTE: network unreachable; mcscope joins by interface and needs none")
-            .run(format!("ip route add 224.0.0.0/4 dev {}", m.iface)),
+        Some(Some(r)) => ok(format!("there is a route to {}", m.group))
+            .seen(format!("by {} (RTM_GETROUTE)", name_of(c, r.ifindex))),
+        Some(None) => {
+            warn(format!("there is no route to {}: programs that name no interface cannot join it", m.group))
+                .seen("RTM_GETROUTE: network unreachable; mcscope joins by interface and needs none")
+                .run(format!("ip route add 224.0.0.0/4 dev {}", m.iface))
+        }
     })
 }
 
@@ -55,13 +58,16 @@ fn wrong(c: &Case<'_>) -> Vec<Judged> {
     let odd = c.facts.by_index(r.ifindex).is_some_and(|i| {
         matches!(i.iface.kind, IfaceKind::Tunnel | IfaceKind::PointToPoint | IfaceKind::ContainerBridge)
     });
-    let held = c.facts.members.as_ref().is_some_and(|all| {
-        all.iter().any(|h| h.group == m.group && h.iface == m.iface)
-    });
+    let held = c
+        .facts
+        .members
+        .as_ref()
+        .is_some_and(|all| all.iter().any(|h| h.group == m.group && h.iface == m.iface));
     let title = format!("{} leads to {other}, you listen on {}", m.group, m.iface);
     // It arrives here and not where the route leads: a program that leaves the choice to the kernel is
     // deaf. Where somebody has joined here by name, there is no such program to warn of.
-    let bad = t.packets > 0 && there != Some(true) && !held || odd && !c.facts.targets.iter().any(|t| t.packets > 0);
+    let bad = t.packets > 0 && there != Some(true) && !held
+        || odd && !c.facts.targets.iter().any(|t| t.packets > 0);
     let found = if bad { warn(title) } else { note(title) };
     one(found.seen(seen).run(format!("ip route replace 224.0.0.0/4 dev {}", m.iface)))
 }
@@ -75,14 +81,25 @@ fn v6(c: &Case<'_>) -> Vec<Judged> {
         None => format!("no route to {group} (RTM_GETROUTE)"),
     };
     if i.iface.kind == IfaceKind::Loopback {
-        return one(note("Linux has no route for IPv6 multicast on the loopback").seen(seen).run("ip -6 route add ff00::/8 dev lo table local"));
+        return one(note("Linux has no route for IPv6 multicast on the loopback")
+            .seen(seen)
+            .run("ip -6 route add ff00::/8 dev lo table local"));
     }
-    let able = c.facts.ifaces.iter().filter(|i| i.iface.up && i.iface.kind != IfaceKind::Loopback && i.ipv6_off == Some(false)).count();
+    let able = c
+        .facts
+        .ifaces
+        .iter()
+        .filter(|i| i.iface.up && i.iface.kind != IfaceKind::Loopback && i.ipv6_off == Some(false))
+        .count();
     let here = route.is_some_and(|r| r.ifindex == i.iface.index);
     one(if here || able < 2 && route.is_some() {
         ok(format!("{group} leads to {}", m.iface)).seen(seen)
     } else {
-        let write = if needs_zone(group) { format!("write {group}%{}", m.iface) } else { format!("name {} in every program", m.iface) };
+        let write = if needs_zone(group) {
+            format!("write {group}%{}", m.iface)
+        } else {
+            format!("name {} in every program", m.iface)
+        };
         note(format!("{group} without %{} leads elsewhere", m.iface)).seen(seen).advise(write)
     })
 }

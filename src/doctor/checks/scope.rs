@@ -53,7 +53,8 @@ fn ttl(c: &Case<'_>) -> Vec<Judged> {
 fn threshold(c: &Case<'_>) -> Vec<Judged> {
     let Some(m) = c.membership() else { return Vec::new() };
     match greatest_ttl(c) {
-        Some(n) => one(ok(format!("{} passes boundaries with a threshold up to {n}", m.group)).seen(format!("{n} on arrival"))),
+        Some(n) => one(ok(format!("{} passes boundaries with a threshold up to {n}", m.group))
+            .seen(format!("{n} on arrival"))),
         None => Vec::new(),
     }
 }
@@ -79,10 +80,13 @@ fn scope_v6(c: &Case<'_>) -> Vec<Judged> {
     let scope = match g.octets()[1] & 0x0f {
         0 | 15 => "reserved scope",
         1 => {
-            return one(warn_if(c.is_silent(), format!("{g} is of interface scope: it never leaves its host"))
-                .seen("scope 1 (RFC 7346)")
-                .advise("choose a wider scope: ff02 for the link, ff05 for the site")
-                .explaining(c.is(Fate::NothingComes)));
+            return one(warn_if(
+                c.is_silent(),
+                format!("{g} is of interface scope: it never leaves its host"),
+            )
+            .seen("scope 1 (RFC 7346)")
+            .advise("choose a wider scope: ff02 for the link, ff05 for the site")
+            .explaining(c.is(Fate::NothingComes)));
         }
         2 => "link scope",
         3 => "realm scope",
@@ -119,7 +123,9 @@ fn wrong_source(c: &Case<'_>) -> Vec<Judged> {
     let asked = asked.join(", ");
     let wire = match &t.wire {
         Some(Ok(wire)) => wire,
-        _ if t.packets > 0 => return one(ok(format!("{} comes from a source that was asked for", m.group)).seen(asked)),
+        _ if t.packets > 0 => {
+            return one(ok(format!("{} comes from a source that was asked for", m.group)).seen(asked));
+        }
         Some(Err(why)) => return one(unseen(&format!("which sources send to {}", m.group), why)),
         None => return one(untold(&format!("which sources send to {}", m.group))),
     };
@@ -133,7 +139,9 @@ fn wrong_source(c: &Case<'_>) -> Vec<Judged> {
                 .advise(format!("join {}@{}:{}", f.source, m.group, m.port))
                 .explaining(c.is(Fate::SourceFilter))
         }
-        None => ok(format!("nobody but the named sources sends to {}", m.group)).seen("looked at on the wire"),
+        None => {
+            ok(format!("nobody but the named sources sends to {}", m.group)).seen("looked at on the wire")
+        }
     })
 }
 

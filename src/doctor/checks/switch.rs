@@ -21,7 +21,8 @@ const NOQUERIER: &str = "a snooping switch forgets a group 260 s (270 s by RFC 9
 const BRIDGE: &str = "a Linux bridge filters while it knows a querier, and floods while it knows none";
 const OVERLAP: &str = "32 IPv4 groups share one MAC address: adapters and MAC-based snooping cannot tell them apart \
                        (RFC 1112 section 6.4)";
-const LINK: &str = "routers never forward 224.0.0.0/24 and ff02::/16 (RFC 5771 section 4, RFC 4291 section 2.7)";
+const LINK: &str =
+    "routers never forward 224.0.0.0/24 and ff02::/16 (RFC 5771 section 4, RFC 4291 section 2.7)";
 const VLAN: &str = "a frame with a VLAN tag is for that VLAN's interface; without one it is dropped";
 const TWICE: &str = "what comes twice costs twice and confuses programs that count";
 
@@ -67,9 +68,13 @@ fn bridge(c: &Case<'_>) -> Vec<Judged> {
                 .seen(seen)
                 .run(format!("ip link set {name} type bridge mcast_igmp_version 3 mcast_mld_version 2"))
         } else if b.snooping && !b.querier {
-            note(format!("{name} snoops and does not ask: when a querier elsewhere falls silent, groups are cut off"))
-                .seen(seen)
-                .run(format!("ip link set {name} type bridge mcast_querier 1 mcast_igmp_version 3 mcast_mld_version 2"))
+            note(format!(
+                "{name} snoops and does not ask: when a querier elsewhere falls silent, groups are cut off"
+            ))
+            .seen(seen)
+            .run(format!(
+                "ip link set {name} type bridge mcast_querier 1 mcast_igmp_version 3 mcast_mld_version 2"
+            ))
         } else {
             ok(format!("{name} treats multicast soundly")).seen(seen)
         });
@@ -87,10 +92,13 @@ fn bridge(c: &Case<'_>) -> Vec<Judged> {
     } else if d.port.is_some() {
         let bridge = i.iface.master.as_deref().unwrap_or("a bridge");
         out.push(
-            super::warn_if(c.is_silent(), format!("{name} is a port of {bridge}: its frames go to {bridge}, not to IP here"))
-                .seen("IFLA_MASTER, slave kind bridge (rtnetlink)")
-                .advise(format!("join on {bridge}"))
-                .explaining(c.is_silent() && wire_of_case(c)),
+            super::warn_if(
+                c.is_silent(),
+                format!("{name} is a port of {bridge}: its frames go to {bridge}, not to IP here"),
+            )
+            .seen("IFLA_MASTER, slave kind bridge (rtnetlink)")
+            .advise(format!("join on {bridge}"))
+            .explaining(c.is_silent() && wire_of_case(c)),
         );
     }
     out
@@ -116,13 +124,17 @@ fn overlap(c: &Case<'_>) -> Vec<Judged> {
     let IpAddr::V4(group) = m.group else { return Vec::new() };
     // The same MAC address as a group of 224.0.0.0/24, which switches flood.
     if bits < 0x100 && group.octets()[..3] != [224, 0, 0] {
-        return one(note(format!("{group} shares its MAC address with 224.0.0.{b3}: switches flood it everywhere"))
-            .seen(mac)
-            .advise("choose a group that differs in its low 23 bits"));
+        return one(note(format!(
+            "{group} shares its MAC address with 224.0.0.{b3}: switches flood it everywhere"
+        ))
+        .seen(mac)
+        .advise("choose a group that differs in its low 23 bits"));
     }
     let members = c.facts.members.iter().flatten().map(|h| (h.group, &h.iface));
     let targets = c.facts.targets.iter().map(|t| (t.membership.group, &t.membership.iface));
-    let other = members.chain(targets).find(|(ip, iface)| *ip != m.group && **iface == m.iface && mac_bits(*ip) == Some(bits));
+    let other = members
+        .chain(targets)
+        .find(|(ip, iface)| *ip != m.group && **iface == m.iface && mac_bits(*ip) == Some(bits));
     one(match other {
         Some((ip, _)) => note(format!("{group} and {ip}, both joined, share one MAC address"))
             .seen(mac)
@@ -141,12 +153,17 @@ fn link_scope(c: &Case<'_>) -> Vec<Judged> {
         return Vec::new();
     }
     let foreign = m.filter.sources().iter().find(|s| {
-        !s.is_loopback() && i.iface.has_family(**s) && !i.iface.addrs.iter().any(|a| same_network(a.ip, **s, a.prefix_len))
+        !s.is_loopback()
+            && i.iface.has_family(**s)
+            && !i.iface.addrs.iter().any(|a| same_network(a.ip, **s, a.prefix_len))
     });
     one(match foreign {
-        Some(s) => super::warn_if(t.packets == 0, format!("{} never crosses a router, and {s} is on another network than {}", m.group, m.iface))
-            .seen("the membership's source against the interface's addresses")
-            .advise("choose a group of a wider scope, as in 239.255.0.0/16"),
+        Some(s) => super::warn_if(
+            t.packets == 0,
+            format!("{} never crosses a router, and {s} is on another network than {}", m.group, m.iface),
+        )
+        .seen("the membership's source against the interface's addresses")
+        .advise("choose a group of a wider scope, as in 239.255.0.0/16"),
         None => ok(format!("{} stays on the link, as its senders must", m.group)).seen("link scope"),
     })
 }
@@ -166,7 +183,9 @@ fn vlan(c: &Case<'_>) -> Vec<Judged> {
     let wire = match &t.wire {
         Some(Ok(wire)) => wire,
         Some(Err(why)) if t.packets == 0 => return one(unseen(&what, why)),
-        Some(Err(_)) => return one(ok(format!("{} comes without a foreign VLAN tag", m.group)).seen("it arrives")),
+        Some(Err(_)) => {
+            return one(ok(format!("{} comes without a foreign VLAN tag", m.group)).seen("it arrives"));
+        }
         None => return one(untold(&what)),
     };
     let tagged = meant(wire, m).find_map(|f| Some((f.vlan?, f.frames)));
@@ -196,9 +215,20 @@ fn twice(c: &Case<'_>) -> Vec<Judged> {
             && o.sources.iter().any(|s| t.sources.iter().any(|mine| mine.from == s.from))
     });
     if let Some(o) = elsewhere {
-        return one(note(format!("{} comes by {} and by {} from the same sender: both are on its segment", m.endpoint(), m.iface, o.membership.iface))
-            .seen(format!("{} datagrams on {}, {} on {}", count(t.packets), m.iface, count(o.packets), o.membership.iface))
-            .advise("join on one of them only"));
+        return one(note(format!(
+            "{} comes by {} and by {} from the same sender: both are on its segment",
+            m.endpoint(),
+            m.iface,
+            o.membership.iface
+        ))
+        .seen(format!(
+            "{} datagrams on {}, {} on {}",
+            count(t.packets),
+            m.iface,
+            count(o.packets),
+            o.membership.iface
+        ))
+        .advise("join on one of them only"));
     }
     let Some(wire) = wire_of(t) else {
         return one(match &t.wire {
@@ -208,19 +238,19 @@ fn twice(c: &Case<'_>) -> Vec<Judged> {
     };
     let frames: u64 = meant(wire, m).map(|f| f.frames).sum();
     if frames > 0 && wire.told_apart == 0 {
-        return one(unknown(format!("whether packets of {} come twice", group_name(m)))
-            .seen("they carry no identification (IPv6, or 0 in IPv4) by which a copy differs from a repetition"));
+        return one(unknown(format!("whether packets of {} come twice", group_name(m))).seen(
+            "they carry no identification (IPv6, or 0 in IPv4) by which a copy differs from a repetition",
+        ));
     }
     let frames = wire.told_apart;
     // Half of what comes twice is the first of two.
     let share = share_pct(t.duplicates, frames).unwrap_or(0.0);
     let seen = format!("{} of {} packets were there before within 1 s", count(t.duplicates), count(frames));
     one(if share > 1.0 {
-        warn(format!("{} of the packets of {} come twice", percent(share), group_name(m)))
-            .seen(seen)
-            .advise("look for a loop, a mirrored switch port, a bond of two links, or two copies of the sender")
+        warn(format!("{} of the packets of {} come twice", percent(share), group_name(m))).seen(seen).advise(
+            "look for a loop, a mirrored switch port, a bond of two links, or two copies of the sender",
+        )
     } else {
         ok(format!("packets of {} come once", m.group)).seen(seen)
     })
 }
-

@@ -15,6 +15,7 @@ use crate::base::text;
 use crate::doctor::counters::{self, Counters};
 use crate::doctor::facts::{Host, IfaceFacts, IfaceSettings, LinkLocal, Program, Settings, UdpSocket};
 use crate::net::iface;
+use crate::net::privilege::{self, Capability};
 
 pub use super::rules::read as rules;
 
@@ -86,14 +87,27 @@ fn machine() -> Option<String> {
     let dmi = |file: &str| fs::read_to_string(format!("/sys/class/dmi/id/{file}")).unwrap_or_default();
     let named = format!("{} {}", dmi("sys_vendor").trim(), dmi("product_name").trim());
     const VIRTUAL: [&str; 14] = [
-        "QEMU", "KVM", "VMware", "VirtualBox", "innotek", "Xen", "Microsoft Corporation Virtual", "Amazon EC2",
-        "Google Compute Engine", "OpenStack", "Bochs", "Parallels", "BHYVE", "DigitalOcean",
+        "QEMU",
+        "KVM",
+        "VMware",
+        "VirtualBox",
+        "innotek",
+        "Xen",
+        "Microsoft Corporation Virtual",
+        "Amazon EC2",
+        "Google Compute Engine",
+        "OpenStack",
+        "Bochs",
+        "Parallels",
+        "BHYVE",
+        "DigitalOcean",
     ];
     if VIRTUAL.iter().any(|v| named.contains(v)) {
         return Some(text::visible(named.trim(), 80));
     }
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flagged = cpu.lines().any(|l| l.starts_with("flags") && l.split_whitespace().any(|w| w == "hypervisor"));
+    let flagged =
+        cpu.lines().any(|l| l.starts_with("flags") && l.split_whitespace().any(|w| w == "hypervisor"));
     flagged.then(|| "the processor's flag \"hypervisor\" is set".to_owned())
 }
 
@@ -173,24 +187,35 @@ fn own_sockets() -> HashSet<u64> {
 }
 
 /// Finds who has the sockets on these ports. The descriptors of other users' programs are hidden from
-/// whoever is not root; those sockets keep no name.
+/// whoever lacks CAP_SYS_PTRACE; those sockets keep no name.
 pub fn name_programs(sockets: &mut [UdpSocket], ports: &[u16]) {
-    let mut wanted: HashMap<u64, &mut UdpSocket> = sockets
-        .iter_mut()
-        .filter(|s| ports.contains(&s.local.port) || s.drops > 0)
-        .map(|s| (s.inode, s))
-        .collect();
-    let Ok(programs) = fs::read_dir("/proc") else { return };
-    for program in programs.flatten().take(PROGRAMS_MAX) {
+    let wanted = |s: &&mut UdpSocket| ports.contains(&s.local.port) || s.drops > 0;
+    let inodes: HashSet<u64> = sockets.iter_mut().filter(wanted).map(|s| s.inode).collect();
+    if inodes.is_empty() {
+        return;
+    }
+    let needed = [Capability::SysPtrace, Capability::DacReadSearch];
+    let mut found = privilege::with(&needed, move || programs(inodes));
+    for s in sockets.iter_mut() {
+        s.program = found.remove(&s.inode);
+    }
+}
+
+/// The programs that have these sockets open, by inode.
+fn programs(mut wanted: HashSet<u64>) -> HashMap<u64, Program> {
+    let mut found = HashMap::new();
+    let Ok(all) = fs::read_dir("/proc") else { return found };
+    for program in all.flatten().take(PROGRAMS_MAX) {
         if wanted.is_empty() {
-            return;
+            break;
         }
         let Some(pid) = program.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
         let Ok(list) = fs::read_dir(program.path().join("fd")) else { continue };
         for link in list.flatten().take(DESCRIPTORS_MAX) {
-            let Some(socket) = socket_inode(&link).and_then(|inode| wanted.remove(&inode)) else { continue };
+            let Some(inode) = socket_inode(&link).filter(|inode| wanted.remove(inode)) else { continue };
             let name = fs::read_to_string(program.path().join("comm")).unwrap_or_default();
-            socket.program = Some(Program { pid, name: text::visible(name.trim(), 40) });
+            found.insert(inode, Program { pid, name: text::visible(name.trim(), 40) });
         }
     }
+    found
 }

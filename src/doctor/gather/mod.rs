@@ -100,8 +100,7 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
         Ok(()) => looks(request, &ifaces),
         Err(_) => Vec::new(),
     };
-    let mut groups: Vec<Joined> =
-        request.groups.iter().map(|(m, named)| join(m, *named, &ifaces)).collect();
+    let mut groups: Vec<Joined> = request.groups.iter().map(|(m, named)| join(m, *named, &ifaces)).collect();
     let before = imp::snapshot(&ifaces);
     let opened = Instant::now();
     let mut batch = Batch::new();
@@ -145,9 +144,10 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
         .into_iter()
         .map(|i| {
             let find = |list: &[Details]| list.iter().find(|d| d.index == i.index).cloned();
-            let mld = after.mld_queries.get(&i.name).map(|n| {
-                n.saturating_sub(before.mld_queries.get(&i.name).copied().unwrap_or(0))
-            });
+            let mld = after
+                .mld_queries
+                .get(&i.name)
+                .map(|n| n.saturating_sub(before.mld_queries.get(&i.name).copied().unwrap_or(0)));
             let version = after.igmp_versions.iter().find(|(n, _)| *n == i.name).map(|v| v.1);
             let (details, earlier) = (find(&after.details), find(&before.details));
             imp::iface_facts(IfaceFacts {
@@ -164,8 +164,7 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
             })
         })
         .collect();
-    facts.targets =
-        groups.into_iter().map(|g| target(g, &mut looks, &privilege, &now_listed)).collect();
+    facts.targets = groups.into_iter().map(|g| target(g, &mut looks, &privilege, &now_listed)).collect();
     (facts.settings, facts.host) = (once.settings, once.host);
     Ok(facts)
 }
@@ -211,14 +210,7 @@ fn join(membership: &Arc<Membership>, named: bool, ifaces: &[Iface]) -> Joined {
             text: format!("there is no interface {}", membership.iface),
         }),
     };
-    Joined {
-        membership: membership.clone(),
-        named,
-        ifindex,
-        socket,
-        packets: 0,
-        sources: HashMap::new(),
-    }
+    Joined { membership: membership.clone(), named, ifindex, socket, packets: 0, sources: HashMap::new() }
 }
 
 /// Takes what waits in the sockets and looks.
@@ -237,7 +229,9 @@ fn turn(groups: &mut [Joined], looks: &mut [Looked], batch: &mut Batch, start: I
                 let source = match g.sources.get_mut(&d.source) {
                     Some(s) => s,
                     None if known >= SOURCES_MAX => continue,
-                    None => g.sources.entry(d.source).or_insert(Source { from: d.source, packets: 0, ttl: None }),
+                    None => {
+                        g.sources.entry(d.source).or_insert(Source { from: d.source, packets: 0, ttl: None })
+                    }
                 };
                 source.packets += 1;
                 source.ttl = d.ttl;
@@ -306,7 +300,11 @@ fn target(
 fn unseen(e: &NetError, capability: &str) -> Unseen {
     match e.kind() {
         Kind::NotPermitted => Unseen {
-            reason: format!("needs {capability}"),
+            reason: if crate::net::privilege::given_up() {
+                format!("needs {capability}, which was given up (--drop-privileges)")
+            } else {
+                format!("needs {capability}")
+            },
             remedy: Some(format!("setcap cap_net_raw+ep {}", crate::net::error::this_program())),
         },
         _ => Unseen { reason: e.reason(), remedy: None },

@@ -156,9 +156,7 @@ fn value(v: &Json) -> Option<Value> {
                     let ip: IpAddr = str_of(body, "addr").parse().ok()?;
                     Some(Value::Prefix(ip, u8::try_from(body.get("len")?.as_u64()?).ok()?))
                 }
-                "range" => {
-                    Some(Value::Range(Box::new(value(body.get(0)?)?), Box::new(value(body.get(1)?)?)))
-                }
+                "range" => Some(Value::Range(Box::new(value(body.get(0)?)?), Box::new(value(body.get(1)?)?))),
                 "elem" => value(body.get("val")?),
                 _ => None,
             }
@@ -227,7 +225,8 @@ mod tests {
 
     fn dropped(group: &str, port: u16) -> Option<String> {
         let traffic = Traffic::Datagram(port);
-        let packet = Packet { group: group.parse().unwrap(), traffic, source: None, iface: "eth0", ifindex: 2 };
+        let packet =
+            Packet { group: group.parse().unwrap(), traffic, source: None, iface: "eth0", ifindex: 2 };
         parse(TEXT).unwrap().drops(&packet).map(|d| d.to_string())
     }
 

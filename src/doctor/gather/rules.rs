@@ -89,7 +89,10 @@ fn run(program: &str) -> Result<String, Failed> {
         Ok((_, err)) if err.contains("not permitted") => Err(Failed::Refused),
         Ok((_, err)) => {
             let line = crate::base::text::visible(err.lines().next().unwrap_or_default(), 200);
-            Err(Failed::Other(format!("nft failed ({}): {line}", status.map_or_else(|e| e.to_string(), |s| s.to_string()))))
+            Err(Failed::Other(format!(
+                "nft failed ({}): {line}",
+                status.map_or_else(|e| e.to_string(), |s| s.to_string())
+            )))
         }
         Err(_) => Err(Failed::Other(format!("nft took more than {} s", NFT_WITHIN.as_secs()))),
     }

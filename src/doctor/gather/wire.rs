@@ -251,7 +251,13 @@ mod tests {
     fn udp(port: u16, payload: &[u8], id: u16) -> Vec<u8> {
         let from = Endpoint::new("10.0.0.9".parse().unwrap(), 9999);
         let mut out = Vec::new();
-        ip::build(&mut out, (from, Endpoint::new(GROUP.parse().unwrap(), port)), (1, 0), payload, payload.len());
+        ip::build(
+            &mut out,
+            (from, Endpoint::new(GROUP.parse().unwrap(), port)),
+            (1, 0),
+            payload,
+            payload.len(),
+        );
         out[4..6].copy_from_slice(&id.to_be_bytes());
         out
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::details::{self, Details};
 use super::Change;
+use super::details::{self, Details};
 use super::kind::Facts;
 use super::rtnl::{self, Link, Message};
 use crate::base::iface::{Iface, IfaceAddr, IfaceKind};
