@@ -127,5 +127,5 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
         (true, true) => to_examine(ifaces).into_iter().map(|i| i.name.clone()).collect(),
         (true, false) => Vec::new(),
     };
-    Ok(Request { groups, ifaces: looked_at, window: args.window })
+    Ok(Request { groups, ifaces: looked_at, window: args.window, ..Request::default() })
 }
