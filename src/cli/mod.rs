@@ -17,7 +17,7 @@ use crate::base::batch::Capture;
 use crate::base::group::Membership;
 use crate::base::iface::{Iface, IfaceKind};
 use crate::base::registry::Registry;
-use crate::base::resolve::{self, Context};
+use crate::base::resolve::{self, Context, Resolved};
 use crate::base::tap::Depth;
 use crate::base::time::Wall;
 use crate::base::units;
@@ -474,15 +474,19 @@ fn settings(common: &Common) -> Result<(Config, Option<Places>), CliError> {
 
 /// Group specs to memberships; notes go to standard error.
 fn resolve_groups(texts: &[String], ifaces: &[Iface]) -> Result<Vec<Membership>, CliError> {
-    let commands: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
-    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
-    let context = Context { registry: Registry::builtin(), ifaces, commands: &commands };
-    let found =
-        resolve::resolve_all(texts.iter().map(String::as_str), &context).map_err(|e| refuse("", &e))?;
+    let found = resolved(texts, ifaces)?;
     for note in &found.notes {
         eprintln!("mcscope: note: {note}");
     }
     Ok(found.memberships)
+}
+
+/// Group specs to memberships and notes.
+fn resolved(texts: &[String], ifaces: &[Iface]) -> Result<Resolved, CliError> {
+    let commands: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    let context = Context { registry: Registry::builtin(), ifaces, commands: &commands };
+    resolve::resolve_all(texts.iter().map(String::as_str), &context).map_err(|e| refuse("", &e))
 }
 
 /// One side of `--pair`: exactly one membership.
