@@ -134,6 +134,8 @@ pub struct Group {
     pub(crate) compare: Option<Box<Compare>>,
     mtu: u64,
     pub(crate) scan_at: Mono,
+    /// The place of the source from which it goes on.
+    pub(crate) scan_from: usize,
     pub(crate) appeared: u32,
     pub(crate) appeared_hidden: u64,
     pub(crate) drops_told: u64,
@@ -178,6 +180,7 @@ impl Group {
             compare: None,
             mtu: 1500,
             scan_at: Mono(0),
+            scan_from: 0,
             appeared: 0,
             appeared_hidden: 0,
             drops_told: 0,
@@ -341,6 +344,7 @@ impl Group {
                 packet.ours = source.ours;
                 packet.gap_ns = noticed.gap_ns;
                 packet.protocol = source.protocol();
+                self.sources.counted(place);
                 Some((place, new, noticed))
             }
             None => {
@@ -359,13 +363,9 @@ impl Group {
         self.rate.rate(now, self.since?.mono)
     }
 
-    /// Continuity over all sources; `None` while no source has a known counter.
+    /// Continuity over all sources, as [`SourceTable::continuity`] has it.
     pub fn continuity(&self) -> Option<SeqCounts> {
-        let mut sum: Option<SeqCounts> = None;
-        for c in self.sources.list().iter().filter_map(Source::continuity) {
-            *sum.get_or_insert_default() += c;
-        }
-        sum
+        self.sources.continuity()
     }
 
     /// Whether the absence of traffic is a fault here.
@@ -430,9 +430,7 @@ impl Group {
         }
         self.refresh_drops();
         self.drops_told = 0;
-        for s in self.sources.iter_mut() {
-            s.reset();
-        }
+        self.sources.change_each(Source::reset);
     }
 
     /// Whether a source's datagrams pass the membership's filter: false for one that was blocked.

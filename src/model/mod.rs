@@ -49,7 +49,7 @@ use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
 use rate::Rate;
 use seen::Wire;
-use source::{Counters, Source, Stamp, State};
+use source::{Counters, Stamp, State};
 use sources::NO_HINT;
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
@@ -327,7 +327,11 @@ impl Model {
             let before = std::mem::replace(&mut g.membership, membership);
             let filter = &g.membership.filter;
             let again = |ip| !before.filter.passes(ip) && filter.passes(ip);
-            g.sources.iter_mut().filter(|s| again(s.endpoint.ip)).for_each(Source::let_through_again);
+            g.sources.change_each(|s| {
+                if again(s.endpoint.ip) {
+                    s.let_through_again();
+                }
+            });
             let m = g.membership.clone();
             self.stands(id, now);
             let untold = self.filter_untold(&m).map_or_else(String::new, |u| format!("; {u}"));
@@ -356,9 +360,7 @@ impl Model {
         }
         self.own.insert(endpoint);
         for g in self.groups.iter_mut().flatten() {
-            if let Some(s) = g.sources.get_mut(endpoint) {
-                s.ours = true;
-            }
+            g.sources.change(endpoint, |s| s.ours = true);
         }
     }
 
@@ -528,11 +530,9 @@ impl Model {
     pub fn finish(&mut self) {
         let Model { groups, events, now, .. } = self;
         for g in groups.iter_mut().flatten() {
-            g.scan_at = now.mono;
-            telling::settle_group(events, g, *now);
-            for s in g.sources.iter_mut() {
-                s.finish(&mut g.here);
-            }
+            telling::settle_whole_group(events, g, *now);
+            let Group { sources, here, .. } = &mut **g;
+            sources.change_each(|s| s.finish(here));
         }
         self.finish_pairs();
     }

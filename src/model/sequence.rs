@@ -86,6 +86,42 @@ impl SeqCounts {
     }
 }
 
+impl SeqCounts {
+    /// In a sum, takes `after` in the place of `before`. Maxima stay until the sum is made anew, and what
+    /// every number moves (`expected`, `received`) is left out.
+    pub(crate) fn replace(&mut self, before: SeqCounts, after: SeqCounts) {
+        let swap =
+            |sum: &mut u64, before: u64, after: u64| *sum = sum.wrapping_sub(before).wrapping_add(after);
+        swap(&mut self.lost, before.lost, after.lost);
+        swap(&mut self.lost_here, before.lost_here, after.lost_here);
+        swap(&mut self.lost_unclear, before.lost_unclear, after.lost_unclear);
+        swap(&mut self.lost_at_start, before.lost_at_start, after.lost_at_start);
+        swap(&mut self.duplicates, before.duplicates, after.duplicates);
+        swap(&mut self.reordered, before.reordered, after.reordered);
+        swap(&mut self.gaps, before.gaps, after.gaps);
+        self.raise(&after);
+        self.restarts = self.restarts.wrapping_sub(before.restarts).wrapping_add(after.restarts);
+        self.strays = self.strays.wrapping_sub(before.strays).wrapping_add(after.strays);
+    }
+
+    /// Raises the maxima to those of `other`.
+    pub(crate) fn raise(&mut self, other: &SeqCounts) {
+        self.longest_gap = self.longest_gap.max(other.longest_gap);
+        self.late_max = self.late_max.max(other.late_max);
+        self.late_max_ns = self.late_max_ns.max(other.late_max_ns);
+    }
+
+    /// Without the maxima.
+    pub(crate) fn summed(self) -> SeqCounts {
+        SeqCounts { longest_gap: 0, late_max: 0, late_max_ns: 0, ..self }
+    }
+
+    /// Without what every number moves.
+    pub(crate) fn events(self) -> SeqCounts {
+        SeqCounts { expected: 0, received: 0, ..self }
+    }
+}
+
 impl std::ops::AddAssign for SeqCounts {
     fn add_assign(&mut self, o: SeqCounts) {
         self.lost += o.lost;

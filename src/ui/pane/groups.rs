@@ -132,8 +132,7 @@ impl Groups {
         {
             return *f;
         }
-        let busiest = g.sources.list().iter().max_by_key(|s| s.counters.payload_bytes);
-        let protocol = busiest.and_then(|s| s.protocol()).map(|p| p.name);
+        let protocol = g.sources.busiest().and_then(|s| s.protocol()).map(|p| p.name);
         let f = Figures { at: now, lost: g.continuity().map(|c| c.lost), protocol };
         if self.figures.len() > REMEMBERED {
             // Rows that were left stay behind here otherwise.

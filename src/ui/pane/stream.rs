@@ -25,7 +25,7 @@ pub fn selected<'a>(at: &Shared, ctx: &Ctx<'a>) -> Option<(&'a Group, &'a Source
     let g = at.group(ctx)?;
     let s = match at.source.and_then(|from| g.sources.get(from)) {
         Some(s) => s,
-        None => g.sources.list().iter().max_by_key(|s| s.counters.payload_bytes)?,
+        None => g.sources.busiest()?,
     };
     Some((g, s))
 }
