@@ -27,8 +27,13 @@ pub fn layout(area: Rect, plan: &Plan) -> Vec<Rect> {
     let none = Rect::default();
     let split = |area, top| Layout::vertical([Constraint::Length(top), Constraint::Min(0)]).areas(area);
     let small = area.height < 30;
-    // All eleven rows of figures, or what leaves the charts enough.
-    let [top, rest]: [Rect; 2] = split(area, if small { 12 } else { 13 });
+    // All eleven rows of figures, or what leaves the charts or the feed enough.
+    let high = match (small, plan.feed) {
+        (true, true) => 11,
+        (true, false) => 12,
+        (false, _) => 13,
+    };
+    let [top, rest]: [Rect; 2] = split(area, high);
     if small {
         let mut places = vec![top, none, none, none, none];
         let shown = match plan.focus {
