@@ -70,7 +70,7 @@ pub fn summary(model: &Model, utc_offset_s: i32) -> String {
         rows.push(vec![
             g.membership.endpoint().to_string(),
             g.membership.iface.to_string(),
-            g.label.as_deref().unwrap_or("–").to_owned(),
+            g.name().unwrap_or("–").to_owned(),
             g.state.word().to_owned(),
             g.counters.packets.to_string(),
             r.map_or_else(dash, |r| units::si(r.packets_pps)),

@@ -38,6 +38,12 @@ pub struct Stats {
     pub port: Option<u16>,
     /// The interface; for all but `total`.
     pub iface: Option<Arc<str>>,
+    /// What the group is called: by the session that announces it (SAP), else by the registry; for
+    /// `group` and `source`.
+    pub name: Option<Arc<str>>,
+    /// What to know about the group, in words: senders that should be one, a payload that is not what it
+    /// is registered or announced for; for `group`.
+    pub notes: Option<Vec<String>>,
     /// The sender, as address:port; for `source`.
     pub source: Option<String>,
     /// Number of senders; for all but `source`.
@@ -224,6 +230,8 @@ fn blank(scope: Scope, c: &Counters) -> Stats {
         group: None,
         port: None,
         iface: None,
+        name: None,
+        notes: None,
         source: None,
         sources: None,
         state: None,
@@ -284,6 +292,8 @@ fn of_group(g: &Group) -> Stats {
         group: Some(g.membership.group.to_string()),
         port: Some(g.membership.port),
         iface: Some(g.membership.iface.clone()),
+        name: g.name().map(Arc::from),
+        notes: Some(g.notes.iter().map(|n| n.text()).collect()),
         sources: Some(g.sources.len()),
         state: Some(g.state.word()),
         lost: n.map(|n| n.lost),
@@ -308,6 +318,7 @@ fn of_source(g: &Group, s: &Source) -> Stats {
         group: Some(g.membership.group.to_string()),
         port: Some(g.membership.port),
         iface: Some(g.membership.iface.clone()),
+        name: g.name().map(Arc::from),
         source: Some(s.endpoint.to_string()),
         state: Some(s.state.word()),
         lost: n.map(|n| n.lost),

@@ -38,6 +38,12 @@ pub enum EventKind {
     Dropped,
     /// The wall clock was set.
     ClockStep,
+    /// A session is announced, changed, or is announced no longer (SAP).
+    Session,
+    /// The announced PTP grandmaster appeared, changed or is gone.
+    Grandmaster,
+    /// Senders that should be one, or a payload that is not what the group is for.
+    Conflict,
     /// Two streams are compared as one feed, or are not any more.
     Feed,
     /// Numbers were lost on both streams of a feed.
@@ -65,6 +71,9 @@ impl EventKind {
             EventKind::InterfaceChanged => "interface_changed",
             EventKind::Dropped => "dropped",
             EventKind::ClockStep => "clock_step",
+            EventKind::Session => "session",
+            EventKind::Grandmaster => "grandmaster",
+            EventKind::Conflict => "conflict",
             EventKind::Feed => "feed",
             EventKind::FeedLost => "feed_lost",
             EventKind::Send => "send",

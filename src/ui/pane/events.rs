@@ -43,11 +43,14 @@ fn get(log: &EventLog, number: u64) -> Option<&Event> {
 fn look(kind: EventKind, theme: &Theme) -> (Style, &'static str) {
     match kind {
         EventKind::Failed | EventKind::Dropped | EventKind::FeedLost => (theme.bad, "✕"),
-        EventKind::SourceSilent | EventKind::GroupSilent => (theme.silent, "◌"),
+        EventKind::SourceSilent | EventKind::GroupSilent | EventKind::Conflict => (theme.silent, "◌"),
         EventKind::SourceAppeared | EventKind::SourceBack | EventKind::GroupBack => (theme.live, "●"),
-        EventKind::Feed | EventKind::MarkingChanged | EventKind::InterfaceChanged | EventKind::ClockStep => {
-            (theme.accent, "◆")
-        }
+        EventKind::Feed
+        | EventKind::Session
+        | EventKind::Grandmaster
+        | EventKind::MarkingChanged
+        | EventKind::InterfaceChanged
+        | EventKind::ClockStep => (theme.accent, "◆"),
         EventKind::Joined | EventKind::Rejoined => (theme.text, "+"),
         EventKind::Left => (theme.dim, "-"),
         EventKind::Send => (theme.ours, "→"),

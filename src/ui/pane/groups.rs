@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
 use crate::base::group::{Membership, MembershipId, SourceFilter};
@@ -154,6 +155,8 @@ impl Groups {
         if g.responding {
             add("↩ answers");
         }
+        let announced = g.announced.as_ref().filter(|n| !n.name.is_empty());
+        add(&announced.map_or_else(String::new, |n| format!("“{}”", visible(&n.name, 60))));
         let label = g.label.as_deref().map(|l| visible(l, 60)).unwrap_or_default();
         add(&label);
         if let Some(p) = protocol
@@ -353,7 +356,15 @@ fn advice(g: &Group, now: Mono) -> Option<String> {
                 g.membership.iface
             ))
         }
-        _ => None,
+        _ => g.notes.first().map(|n| visible(&format!("! {} · 2 shows more", n.text()), 400)),
+    }
+}
+
+/// A state that is wrong has its own colour; a note is a warning.
+fn advice_style(g: &Group, ctx: &Ctx<'_>) -> Style {
+    match g.state {
+        State::Failed | State::Silent => ctx.theme.state(g.state).0,
+        _ => ctx.theme.silent,
     }
 }
 
@@ -421,7 +432,7 @@ impl Pane for Groups {
             self.grid.hidden.set(hidden);
             return empty(buf, inner, &lines, ctx.theme.dim);
         }
-        let advice = at.group(ctx).and_then(|g| Some((advice(g, now)?, ctx.theme.state(g.state).0)));
+        let advice = at.group(ctx).and_then(|g| Some((advice(g, now)?, advice_style(g, ctx))));
         let mut table = inner;
         if let Some((text, style)) = advice {
             let lines = wrap(&text, inner.width.saturating_sub(4) as usize);

@@ -17,6 +17,7 @@ use crate::ui::popup::chooser::Chooser;
 use crate::ui::popup::help::Help;
 use crate::ui::popup::palette::Palette;
 use crate::ui::popup::protocol::ProtocolChooser;
+use crate::ui::popup::sessions::SessionsLayer;
 use crate::ui::reading;
 use crate::ui::screen::{Screen, Typing, plan};
 use crate::ui::view::VIEWS;
@@ -85,6 +86,7 @@ impl Screen {
                 let dialog = self.dialogs.join(ctx);
                 self.layers.push(dialog);
             }
+            Cmd::Sessions => self.layers.push(Box::<SessionsLayer>::default()),
             Cmd::Sends => {
                 let list = self.dialogs.sends();
                 self.layers.push(list);
