@@ -7,6 +7,7 @@ pub mod batch;
 pub mod dscp;
 pub mod group;
 pub mod iface;
+pub mod joined;
 pub mod registry;
 pub mod resolve;
 pub mod spec;

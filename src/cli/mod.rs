@@ -31,6 +31,8 @@ use crate::net::{iface, limits, ring};
 mod dashboard;
 mod demo;
 mod output;
+mod ping;
+mod privileges;
 mod respond;
 mod send;
 mod session;
@@ -121,6 +123,13 @@ struct Cli {
     #[arg(long, value_name = "NAME")]
     theme: Option<String>,
 
+    /// Give up all privileges for good once the first sockets are open. Afterwards no packet ring, no port below
+    /// 1024 and no receive buffer beyond net.core.rmem_max can be had any more, also not for a group that is
+    /// joined later or an interface that returns. Without it one thread keeps the network capabilities and uses
+    /// them for such calls alone
+    #[arg(long, global = true)]
+    drop_privileges: bool,
+
     #[command(flatten)]
     common: Common,
 }
@@ -171,6 +180,8 @@ enum Command {
     Watch(WatchArgs),
     /// Send test messages to a group
     Send(Box<send::SendArgs>),
+    /// Ask who answers on a group: round trips, loss each way, hops, of every mcscope that responds
+    Ping(ping::PingArgs),
     /// Answer what arrives on groups with a unicast reply to its sender
     Respond(respond::RespondArgs),
     /// List the interfaces, their addresses, and which are joined by default
@@ -292,7 +303,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     // A thread and a descriptor for each group: the soft limit is for programs that use select().
     let _ = limits::raise_open_files();
-    match dispatch(cli) {
+    let held = match privileges::hold(cli.drop_privileges) {
+        Ok(held) => held,
+        Err(e) => {
+            eprintln!("mcscope: {e}");
+            return ExitCode::from(e.code);
+        }
+    };
+    let outcome = dispatch(cli);
+    held.release();
+    match outcome {
         Ok(exit) => exit.into(),
         Err(e) => {
             eprintln!("mcscope: {e}");
@@ -344,6 +364,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             watch::run(session, &watch)
         }
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Respond(args)) => respond::run(&args),
         Some(Command::Interfaces { json }) => {
             let list = interfaces()?;

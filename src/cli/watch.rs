@@ -47,7 +47,7 @@ impl Watch {
 }
 
 /// While datagrams come, the next look is this much later: many batches a turn, one wake-up.
-const NAP: Duration = Duration::from_millis(2);
+const NAP: Duration = Duration::from_millis(1);
 /// Silence is noticed within this.
 const TICK: Duration = Duration::from_millis(250);
 

@@ -30,8 +30,11 @@ use crate::net::socket::SocketOptions;
 pub mod command;
 pub mod demo;
 pub mod gather;
+mod gatherer;
+mod intake;
 mod listener;
 mod names;
+pub mod pinger;
 pub mod plan;
 pub mod pool;
 pub mod responder;
@@ -84,6 +87,7 @@ impl Engine {
             options: options.sockets,
             capture: options.capture,
             listeners: Arc::new(AtomicUsize::new(0)),
+            gatherers: Arc::default(),
             limiter: Arc::default(),
         };
         let supervisor = Supervisor::spawn(to_do, shared, ifaces)?;

@@ -4,6 +4,7 @@
 
 pub mod feed;
 pub mod json;
+pub mod ping;
 pub mod plain;
 pub mod stats;
 pub mod table;

@@ -44,6 +44,16 @@ pub enum EventKind {
     Grandmaster,
     /// Senders that should be one, or a payload that is not what the group is for.
     Conflict,
+    /// A query of IGMP or MLD was heard.
+    Query,
+    /// Hosts joined, left or changed groups on the wire, or answered a query.
+    Report,
+    /// A querier appeared, changed or is gone; the version in force changed.
+    Querier,
+    /// Another program on this host joined or left a group.
+    HostMembership,
+    /// When a membership will be cut, and what came of it.
+    Forecast,
     /// Two streams are compared as one feed, or are not any more.
     Feed,
     /// Numbers were lost on both streams of a feed.
@@ -74,6 +84,11 @@ impl EventKind {
             EventKind::Session => "session",
             EventKind::Grandmaster => "grandmaster",
             EventKind::Conflict => "conflict",
+            EventKind::Query => "query",
+            EventKind::Report => "report",
+            EventKind::Querier => "querier",
+            EventKind::HostMembership => "host_membership",
+            EventKind::Forecast => "forecast",
             EventKind::Feed => "feed",
             EventKind::FeedLost => "feed_lost",
             EventKind::Send => "send",

@@ -24,20 +24,25 @@ pub mod group;
 pub mod here;
 pub mod history;
 pub mod media;
+pub mod memberships;
 pub mod notes;
+pub mod numbers;
 pub mod packets;
 pub mod pair;
 pub mod pairs;
+pub mod ping;
 pub mod quantile;
 pub mod rate;
 pub mod sequence;
 pub mod sessions;
 pub mod shape;
 pub mod source;
+mod sums;
 mod telling;
 
 use event::{Event, EventKind, EventLog};
 use group::{Buffer, Group, JoinState, Origin};
+use memberships::Memberships;
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
 use rate::Rate;
@@ -125,6 +130,7 @@ pub struct Model {
     order: Vec<MembershipId>,
     ifaces: Vec<IfaceState>,
     rings: BTreeMap<Arc<str>, RingDrops>,
+    memberships: Memberships,
     capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
@@ -144,6 +150,7 @@ impl Model {
             order: Vec::new(),
             ifaces: Vec::new(),
             rings: BTreeMap::new(),
+            memberships: Memberships::default(),
             capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
@@ -236,6 +243,7 @@ impl Model {
         g.stood(buffer, at);
         let membership = g.membership.clone();
         self.capture = capture;
+        self.memberships.joined(&membership.iface, membership.group, at);
         match (stood_before, asked) {
             (false, _) => self.note_group(EventKind::Joined, id, now, format!("joined {membership}")),
             (true, true) => {
@@ -258,6 +266,8 @@ impl Model {
     pub fn rejoined(&mut self, id: MembershipId, why: &str, now: Now) {
         let Some(g) = self.group(id) else { return };
         let text = format!("joined {} again: {why}", g.membership);
+        let (iface, group) = (g.membership.iface.clone(), g.membership.group);
+        self.memberships.joined(&iface, group, Stamp { mono: now.mono, wall: now.wall });
         self.note_group(EventKind::Rejoined, id, now, text);
     }
 
@@ -285,10 +295,14 @@ impl Model {
     pub fn left(&mut self, id: MembershipId, now: Now) {
         let Some(g) = self.group(id) else { return };
         let text = format!("left {}", g.membership);
+        let (iface, group) = (g.membership.iface.clone(), g.membership.group);
         self.note_group(EventKind::Left, id, now, text);
         self.row_left(id, now);
         self.groups[id.0 as usize] = None;
         self.order.retain(|&o| o != id);
+        if !self.groups().any(|g| g.membership.group == group && g.membership.iface == iface) {
+            self.memberships.left(&iface, group);
+        }
     }
 
     /// The membership's filter changed (a source was blocked or unblocked).
@@ -371,6 +385,7 @@ impl Model {
                 iface,
             });
         }
+        self.memberships.set_ifaces(self.ifaces.iter().map(|i| &i.iface));
         for old in &before {
             if self.iface(&old.iface.name).is_none() {
                 let text = format!("{} vanished", old.iface.name);
@@ -479,6 +494,7 @@ impl Model {
         for g in groups.iter_mut().flatten() {
             telling::settle_group(events, g, now);
         }
+        self.follow_memberships(now);
         self.settle_pairs(now);
         self.settle_announced();
     }
@@ -519,67 +535,6 @@ impl Model {
                 }
             }
         }
-    }
-
-    // ---- sums ------------------------------------------------------------------------------
-
-    /// The whole.
-    pub fn totals(&self) -> Totals {
-        let mut t = self.totals_of(self.groups());
-        for i in &self.ifaces {
-            if let Some(n) = i.nic_drops {
-                *t.nic_drops.get_or_insert_default() += n;
-            }
-        }
-        for ring in self.rings.values() {
-            *t.socket_drops.get_or_insert_default() += ring.drops();
-        }
-        t
-    }
-
-    /// One interface.
-    pub fn totals_of_iface(&self, name: &str) -> Totals {
-        let mut t = self.totals_of(self.groups().filter(|g| &*g.membership.iface == name));
-        t.nic_drops = self.iface(name).and_then(|i| i.nic_drops);
-        if let Some(ring) = self.rings.get(name) {
-            *t.socket_drops.get_or_insert_default() += ring.drops();
-        }
-        t
-    }
-
-    /// These rows together; without NIC and the drops of packet rings, which are no property of a row.
-    pub fn totals_of<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Totals {
-        let mut t = Totals::default();
-        for g in groups {
-            t.groups += 1;
-            t.sources += g.sources.len();
-            let c = &mut t.counters;
-            if g.counters.packets > 0 {
-                c.size_min =
-                    if c.packets == 0 { g.counters.size_min } else { c.size_min.min(g.counters.size_min) };
-            }
-            c.size_max = c.size_max.max(g.counters.size_max);
-            c.packets += g.counters.packets;
-            c.payload_bytes += g.counters.payload_bytes;
-            c.ip_bytes += g.counters.ip_bytes;
-            c.truncated += g.counters.truncated;
-            if let Some(r) = g.rate(self.now.mono) {
-                *t.rate.get_or_insert_default() += r;
-            }
-            if let Some(n) = g.continuity() {
-                *t.lost.get_or_insert_default() += n.lost;
-                *t.lost_here.get_or_insert_default() += n.lost_here;
-                *t.lost_unclear.get_or_insert_default() += n.lost_unclear;
-                *t.duplicates.get_or_insert_default() += n.duplicates;
-                *t.reordered.get_or_insert_default() += n.reordered;
-            }
-            if let Some(n) = g.drops.socket_drops {
-                *t.socket_drops.get_or_insert_default() += n;
-            }
-            t.not_analysed += g.drops.not_analysed;
-            t.not_analysed_bytes += g.drops.not_analysed_bytes;
-        }
-        t
     }
 }
 

@@ -41,6 +41,10 @@ pub enum Action {
     SendTest(MembershipId),
     /// Stop a send.
     StopSend(SendId),
+    /// Start to ping the group of a row with this TTL; one that runs is stopped.
+    Ping(MembershipId, u8),
+    /// Stop the ping.
+    StopPing,
     /// Set the responder of a row.
     Respond(MembershipId, Respond),
     /// Stop letting a source through on a row.

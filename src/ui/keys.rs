@@ -52,6 +52,8 @@ pub enum Cmd {
     Send,
     /// Open the list of sends.
     Sends,
+    /// Ping the group.
+    Ping,
     /// Responder on or off.
     Respond,
     /// Block or unblock the selected source.
@@ -204,6 +206,7 @@ static FIXED: &[Binding] = &[
     row!(SendTest, "send-test", ["s"], "test", "send a test message to the selected group now", 4, on_joined),
     row!(Send, "send", ["S"], "send…", "open the send dialog", 8, on_group),
     row!(Sends, "sends", ["T"], "sends", "list the sends of this run: progress, errors, answers, stop", 0, always),
+    row!(Ping, "ping", ["p"], "ping", "ping the selected group: who answers, and how fast", 11, on_joined),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_source),
     row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),

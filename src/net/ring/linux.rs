@@ -20,6 +20,7 @@ use super::looped::Looped;
 use super::{DEFAULT_BYTES, Frame, Ready};
 use crate::base::time::{SECOND_NS, Wall};
 use crate::net::error::NetError;
+use crate::net::privilege::{self, Capability};
 use crate::net::sys::{self, Opt, Want};
 use crate::net::wake::Waker;
 
@@ -63,7 +64,7 @@ pub fn available() -> Result<(), NetError> {
 
 /// A packet socket that receives nothing yet.
 fn socket() -> io::Result<Socket> {
-    Socket::new(Domain::PACKET, Type::DGRAM, None)
+    privilege::retry(&[Capability::NetRaw], || Socket::new(Domain::PACKET, Type::DGRAM, None))
 }
 
 fn refused(iface: &str, operation: &'static str, source: io::Error) -> NetError {

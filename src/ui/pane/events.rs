@@ -52,6 +52,10 @@ fn look(kind: EventKind, theme: &Theme) -> (Style, &'static str) {
         | EventKind::InterfaceChanged
         | EventKind::ClockStep => (theme.accent, "◆"),
         EventKind::Joined | EventKind::Rejoined => (theme.text, "+"),
+        EventKind::Forecast => (theme.silent, "⧗"),
+        EventKind::Querier => (theme.accent, "?"),
+        EventKind::Query => (theme.dim, "?"),
+        EventKind::Report | EventKind::HostMembership => (theme.dim, "!"),
         EventKind::Left => (theme.dim, "-"),
         EventKind::Send => (theme.ours, "→"),
         EventKind::Note => (theme.dim, "·"),

@@ -124,6 +124,11 @@ impl Screen {
                 self.shared.actions.push(Action::Reset(Some(g.id)));
                 self.say(format!("the counters of {} are set to zero · X: all", g.membership));
             }
+            Cmd::Ping => {
+                let (layer, begin) = self.dialogs.ping(g.id);
+                self.layers.push(layer);
+                self.shared.actions.push(begin);
+            }
             Cmd::Respond => {
                 let mode = if g.responding { Respond::Off } else { Respond::Probes };
                 self.shared.actions.push(Action::Respond(g.id, mode));
