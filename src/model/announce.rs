@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::base::batch::Datagram;
+use crate::base::time::{Mono, SECOND_NS};
 use crate::model::Model;
 use crate::model::clocks::Clocks;
 use crate::model::event::{Event, EventKind, EventLog};
@@ -13,6 +14,12 @@ use crate::model::source::Stamp;
 use crate::wire::ptp::{self, Announce};
 use crate::wire::sap::{self, Announcement};
 
+/// Bytes of an announcement that is looked into. RFC 2974 section 6 recommends 1 kB at most; what a
+/// session holds in memory is a small multiple of this.
+const ANNOUNCEMENT_MAX: usize = 8 << 10;
+/// Names are given anew this often at most.
+const RENAME_NS: u64 = SECOND_NS / 4;
+
 /// Events of announcements that are written a second; the others are told as a number.
 const TOLD_A_SECOND: u32 = 32;
 
@@ -21,6 +28,7 @@ const TOLD_A_SECOND: u32 = 32;
 pub(super) struct Announcements {
     pub sessions: Sessions,
     pub clocks: Clocks,
+    rename_at: Mono,
     second: u64,
     told: u32,
     hidden: u64,
@@ -40,7 +48,7 @@ impl Announcements {
         let protocol = g.sources.list().get(place).and_then(|s| s.protocol());
         let Some(p) = protocol else { return };
         let iface = &g.membership.iface;
-        if std::ptr::eq(p, &sap::PROTOCOL) {
+        if std::ptr::eq(p, &sap::PROTOCOL) && payload.len() <= ANNOUNCEMENT_MAX {
             let heard = Announcement::parse(payload);
             if let Some((change, s)) = heard.and_then(|a| self.sessions.take(a, d.source, iface, at)) {
                 self.tell(events, g, d, EventKind::Session, at, session_text(&change, &s));
@@ -111,8 +119,12 @@ impl Model {
             let text = format!("session {} by {}: not announced any more", s.describe(), s.origin);
             told.push((EventKind::Session, s.iface.clone(), text));
         }
-        for (iface, text) in self.announced.clocks.settle(now) {
-            told.push((EventKind::Grandmaster, iface, text));
+        for (iface, from, text) in self.announced.clocks.settle(now) {
+            // It belongs to the row by which it was announced.
+            let row = self.groups().find(|g| g.membership.iface == iface && g.sources.get(from).is_some());
+            let membership = row.map(|g| g.membership.clone());
+            let (time, kind, source) = (now.wall, EventKind::Grandmaster, Some(from));
+            self.events.push(Event { number: 0, time, kind, membership, source, iface: Some(iface), text });
         }
         if self.announced.hidden > 0 {
             let n = std::mem::take(&mut self.announced.hidden);
@@ -122,7 +134,8 @@ impl Model {
         for (kind, iface, text) in told {
             self.note(kind, Some(iface).filter(|i| !i.is_empty()), text, now);
         }
-        if self.announced.sessions.rename() {
+        if now.mono >= self.announced.rename_at && self.announced.sessions.rename() {
+            self.announced.rename_at = now.mono.plus(RENAME_NS);
             let Model { groups, announced, .. } = self;
             for g in groups.iter_mut().flatten() {
                 g.announced = announced.sessions.named(g.membership.endpoint()).cloned();

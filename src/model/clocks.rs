@@ -178,13 +178,14 @@ impl Clocks {
         back.then(|| format!("{name}: grandmaster {} is announced again", now.grandmaster))
     }
 
-    /// Notices what is announced no longer at `now`: the interface, and what happened in words.
-    pub(crate) fn settle(&mut self, now: Stamp) -> Vec<(Arc<str>, String)> {
-        let due: Vec<(Arc<str>, u8)> =
-            self.masters.iter().filter(|m| !m.lost).map(|m| (m.iface.clone(), m.domain)).collect();
-        let judge = |(iface, domain)| {
+    /// Notices what is announced no longer at `now`: the interface, who announced it, and what happened
+    /// in words.
+    pub(crate) fn settle(&mut self, now: Stamp) -> Vec<(Arc<str>, Endpoint, String)> {
+        let due: Vec<(Arc<str>, Endpoint, u8)> =
+            self.masters.iter().filter(|m| !m.lost).map(|m| (m.iface.clone(), m.from, m.domain)).collect();
+        let judge = |(iface, from, domain)| {
             let text = self.judge(&iface, domain, now)?;
-            Some((iface, text))
+            Some((iface, from, text))
         };
         due.into_iter().filter_map(judge).collect()
     }

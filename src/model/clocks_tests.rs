@@ -63,7 +63,7 @@ fn a_grandmaster_that_falls_silent_is_lost_and_comes_back() {
     lan.hear(0, 1, announce(1, 128, 6));
     assert!(lan.0.settle(at(3)).is_empty());
     let told = lan.0.settle(at(4));
-    assert!(told.len() == 1 && told[0].1.ends_with("is announced no longer"), "{told:?}");
+    assert!(told.len() == 1 && told[0].2.ends_with("is announced no longer"), "{told:?}");
     assert!(lan.master().lost);
     assert!(lan.0.settle(at(5)).is_empty(), "told once");
     assert!(lan.hear(9, 1, announce(1, 128, 6)).unwrap().ends_with("is announced again"));

@@ -21,6 +21,8 @@ pub const SESSIONS_MAX: usize = 1000;
 pub const PER_SENDER: usize = 250;
 /// Groups of one `c=` line (`/ttl/number`) that are named.
 const GROUPS_MAX: u16 = 64;
+/// Groups that are named in all.
+pub const NAMES_MAX: usize = 16_384;
 
 /// Cells of a name or description that are shown.
 const DESCRIBED: usize = 120;
@@ -251,6 +253,9 @@ impl Sessions {
         let mut names: HashMap<Endpoint, Arc<Named>> = HashMap::new();
         for s in &self.list {
             for (to, media) in s.groups() {
+                if names.len() >= NAMES_MAX {
+                    break;
+                }
                 if let Some(known) = names.get_mut(&to) {
                     // The same session heard on two interfaces is one.
                     if *known.name != visible(&s.session.name, DESCRIBED) {

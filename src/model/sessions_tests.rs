@@ -156,3 +156,18 @@ fn what_would_move_a_terminal_is_visible_in_names() {
     assert!(!lan.name("239.69.1.1:5004").unwrap().contains('\x1b'));
     assert!(!lan.sessions.list()[0].describe().contains('\x1b'));
 }
+
+#[test]
+fn the_names_are_bounded_however_many_groups_a_session_claims() {
+    let mut lan = Lan::new();
+    for id in 0..PER_SENDER {
+        let media: String = (0..30).map(|m| format!("m=audio {} RTP/AVP 0\r\n", 2000 + m)).collect();
+        let text =
+            studio(1, "S", &format!("239.{id}.1.1/32/64")).replace("- 77", &format!("- {id}")) + &media;
+        let a = Announcement::parse(&sap(false, id as u16, [10, 0, 0, 9], &text)).unwrap();
+        lan.sessions.take(a, Endpoint::new([10, 0, 0, 9].into(), 9875), &lan.iface.clone(), at(0));
+    }
+    lan.sessions.rename();
+    assert!(lan.sessions.names.len() <= NAMES_MAX);
+    assert!(lan.name("239.1.1.64:2001").is_some());
+}

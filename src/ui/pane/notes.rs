@@ -7,7 +7,7 @@ use ratatui::style::Style;
 
 use crate::base::text::visible;
 use crate::base::units;
-use crate::model::clocks::{Grandmaster, describe};
+use crate::model::clocks::Grandmaster;
 use crate::model::group::Group;
 use crate::model::sessions::Named;
 use crate::model::source::Source;
@@ -17,6 +17,7 @@ use crate::ui::pane::stream;
 use crate::ui::pane::{Kind, Pane, Reply};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, frame, put};
+use crate::wire::ptp::accuracy;
 
 /// Lines shown at most.
 const LINES_MAX: usize = 4;
@@ -40,10 +41,15 @@ fn lines(g: &Group, s: &Source, ctx: &Ctx<'_>) -> Vec<Line> {
     let clocks = || ctx.model.clocks().on(&g.membership.iface);
     if let Some(n) = &g.announced {
         out.push(("session", session(n), false));
+        out.extend(n.clock.as_ref().map(|c| ("", format!("clock {c}"), false)));
         out.extend(n.clock.as_deref().and_then(|c| other_clock(c, clocks())).map(|t| ("note", t, true)));
     }
     if s.protocol().is_some_and(|p| p.id == "ptp") {
-        out.extend(clocks().map(|m| ("grandmaster", grandmaster(m, ctx), m.lost || m.rival.is_some())));
+        for m in clocks() {
+            let [what, rest] = grandmaster(m, ctx);
+            let bad = m.lost || m.rival.is_some();
+            out.extend([("grandmaster", what, bad), ("", rest, bad)]);
+        }
     }
     out
 }
@@ -57,9 +63,6 @@ fn session(n: &Named) -> String {
     if n.others > 0 {
         text.push_str(&format!("  and {} more of this group", n.others));
     }
-    if let Some(clock) = &n.clock {
-        text.push_str(&format!("  clock {clock}"));
-    }
     text
 }
 
@@ -72,12 +75,22 @@ fn other_clock<'a>(clock: &str, mut seen: impl Iterator<Item = &'a Grandmaster>)
     let is = m.announce.grandmaster.to_string();
     // "traceable" stands for any clock that is.
     let another = id.len() == is.len() && !id.eq_ignore_ascii_case(&is);
-    another.then(|| format!("the session names clock {id}, the grandmaster of domain {domain} is {is}"))
+    another.then(|| format!("the session names clock {id}, seen is {is}"))
 }
 
-fn grandmaster(m: &Grandmaster, ctx: &Ctx<'_>) -> String {
+/// What it is, and how long it has been that.
+fn grandmaster(m: &Grandmaster, ctx: &Ctx<'_>) -> [String; 2] {
+    let a = &m.announce;
     let age = units::duration_short(ctx.model.now().mono.since(m.since.mono));
-    let mut text = format!("domain {}  {}  for {}", m.domain, describe(&m.announce), age.trim());
+    let what = format!(
+        "domain {}  {}  class {}  accuracy {}",
+        m.domain,
+        a.grandmaster,
+        a.class,
+        accuracy(a.accuracy)
+    );
+    let mut text =
+        format!("priority {}/{}  steps {}  for {}", a.priority1, a.priority2, a.steps_removed, age.trim());
     match m.changes {
         0 => {}
         1 => text.push_str("  changed once"),
@@ -87,9 +100,9 @@ fn grandmaster(m: &Grandmaster, ctx: &Ctx<'_>) -> String {
         text.push_str("  announced no longer");
     }
     if let Some(rival) = m.rival {
-        text.push_str(&format!("  and {rival} at the same time"));
+        text.push_str(&format!("  beside {rival}"));
     }
-    text
+    [what, text]
 }
 
 impl Pane for Notes {

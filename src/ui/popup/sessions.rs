@@ -19,6 +19,9 @@ const NOTHING: [&str; 2] = [
     "J joins sap: SAP announcements are heard there, usually within half a minute to five minutes",
 ];
 
+/// Lines of the list at most.
+const ROWS_MAX: usize = 2_000;
+
 /// The list.
 #[derive(Default)]
 pub struct SessionsLayer {
@@ -41,6 +44,10 @@ fn rows<'a>(ctx: &Ctx<'a>) -> Vec<Row<'a>> {
             membership: session.membership(to, media),
             what: media.what(),
         }));
+        if out.len() >= ROWS_MAX {
+            out.truncate(ROWS_MAX);
+            break;
+        }
     }
     out.sort_by(|a, b| {
         let key = |r: &Row<'_>| (r.session.session.name.to_lowercase(), r.membership.endpoint());
@@ -88,6 +95,7 @@ impl Layer for SessionsLayer {
             right: "↵ joins, c copies, Esc closes".to_owned(),
             bottom: chosen.map_or_else(String::new, |r| about(r.session, ctx)),
             bottom_right: match sessions.forgotten() {
+                _ if rows.len() == ROWS_MAX => format!("the first {ROWS_MAX} groups"),
                 0 => String::new(),
                 n => format!("{n} had to make room"),
             },
