@@ -82,6 +82,8 @@ fn a_feed_of_one_stream_or_of_many_rows_is_refused() {
         run(&sandbox, None, "watch --pair 239.1.1.1+2%lo:5004 239.1.1.1%lo:5004 --duration 1s").code(2);
     assert!(many.stderr.contains("name one group and one interface"), "{}", many.stderr);
     run(&sandbox, None, "watch --pair 239.1.1.1%lo:5004").code(2);
+    let csv = run(&sandbox, None, "watch --format csv --pair 239.1.1.1%lo:5004 239.1.1.2%lo:5004").code(2);
+    assert!(csv.stderr.contains("--pair has no rows in CSV"), "{}", csv.stderr);
 }
 
 /// A SAP announcement (RFC 2974) of one RTP stream.

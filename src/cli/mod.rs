@@ -18,18 +18,19 @@ use crate::base::group::Membership;
 use crate::base::iface::{Iface, IfaceKind};
 use crate::base::registry::Registry;
 use crate::base::resolve::{self, Context};
+use crate::base::tap::Depth;
 use crate::base::time::Wall;
 use crate::base::units;
 use crate::config::{Config, Places};
-use crate::engine::Options;
 use crate::export::table;
 use crate::model::group::Origin;
 use crate::model::{Settings, filter};
 use crate::net::socket::{Receiver, SocketOptions};
-use crate::net::{iface, limits, ring};
+use crate::net::{iface, limits};
 
 mod dashboard;
 mod demo;
+mod doctor;
 mod output;
 mod ping;
 mod privileges;
@@ -38,8 +39,10 @@ mod send;
 mod session;
 mod signals;
 mod watch;
+mod wire;
 
 use session::Session;
+use wire::WireArgs;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +134,9 @@ struct Cli {
     drop_privileges: bool,
 
     #[command(flatten)]
+    wire: WireArgs,
+
+    #[command(flatten)]
     common: Common,
 }
 
@@ -184,6 +190,8 @@ enum Command {
     Ping(ping::PingArgs),
     /// Answer what arrives on groups with a unicast reply to its sender
     Respond(respond::RespondArgs),
+    /// Say why a group does not arrive, and what to do about it
+    Doctor(doctor::DoctorArgs),
     /// List the interfaces, their addresses, and which are joined by default
     Interfaces {
         /// As JSON
@@ -216,7 +224,7 @@ enum Command {
 #[derive(Args)]
 struct WatchArgs {
     /// Groups to watch
-    #[arg(value_name = "GROUP", required_unless_present = "pair")]
+    #[arg(value_name = "GROUP", required_unless_present_any = ["pair", "wire", "no_join"])]
     groups: Vec<String>,
 
     /// Two streams that are A and B of one feed, as in --pair 10.0.0.1@232.1.1.1:5004%eth0
@@ -224,6 +232,9 @@ struct WatchArgs {
     /// is that sender's stream, without it the first that is heard. Can be given again for another feed
     #[arg(long, num_args = 2, value_names = ["A", "B"], action = clap::ArgAction::Append)]
     pair: Vec<String>,
+
+    #[command(flatten)]
+    wire: WireArgs,
 
     /// json is one object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -327,27 +338,40 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             if cli.demo && !cli.groups.is_empty() {
                 return Err(CliError::usage("--demo brings its own groups: leave the others out"));
             }
-            dashboard(cli.groups, cli.demo, cli.theme, &cli.common)
+            if cli.demo && cli.wire.no_join {
+                return Err(CliError::usage("--demo joins groups of its own: leave --no-join out"));
+            }
+            dashboard(cli.groups, cli.demo, cli.theme, &cli.wire, &cli.common)
         }
         Some(Command::Demo { theme }) => {
             let common =
                 Common { rcvbuf: None, capture: CaptureArg::Sockets, no_resolve: false, config: None };
-            dashboard(Vec::new(), true, theme, &common)
+            dashboard(Vec::new(), true, theme, &WireArgs::default(), &common)
         }
         Some(Command::Watch(args)) => {
             let filter = match &args.filter {
                 Some(text) => filter::parse(text).map_err(|e| refuse("--filter", &e))?,
                 None => filter::Expr::default(),
             };
+            if args.format == Format::Csv && !args.pair.is_empty() {
+                return Err(CliError::usage(
+                    "--pair has no rows in CSV: --format json or text tells of feeds",
+                ));
+            }
             let (config, _) = settings(&args.common)?;
             let ifaces = interfaces()?;
             let rows =
                 if args.groups.is_empty() { Vec::new() } else { resolve_groups(&args.groups, &ifaces)? };
             let legs = args.pair.iter().map(|spec| leg(spec, &ifaces)).collect::<Result<Vec<_>, _>>()?;
             let keep = Settings { keep_packets: false };
-            let mut session = start(&ifaces, &args.common, &config, keep)?;
-            for m in rows {
-                session.join(m, Origin::User, None);
+            args.wire.available()?;
+            let mut session = wire::start(&ifaces, &args.common, &config, keep, args.wire.depth())?;
+            if args.wire.no_join {
+                args.wire.watch_only(&mut session, &rows);
+            } else {
+                for m in rows {
+                    session.join(m, Origin::User, None);
+                }
             }
             for two in legs.chunks_exact(2) {
                 session.pair(&two[0], &two[1]).map_err(|e| CliError::usage(format!("--pair: {e}")))?;
@@ -366,6 +390,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Respond(args)) => respond::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Interfaces { json }) => {
             let list = interfaces()?;
             print(&if json { table::interfaces_json(&list) + "\n" } else { table::interfaces(&list) })
@@ -471,14 +496,7 @@ fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, Cli
 }
 
 fn start(ifaces: &[Iface], common: &Common, config: &Config, keep: Settings) -> Result<Session, CliError> {
-    let capture = Capture::from(common.capture);
-    if capture == Capture::Ring {
-        // Before anything is joined: with sockets instead, the figures would be others.
-        ring::available().map_err(|e| CliError::could_not(e.to_string()))?;
-    }
-    let options = Options { capture, sockets: socket_options(common, config)? };
-    Session::start(ifaces, options, keep)
-        .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))
+    wire::start(ifaces, common, config, keep, Depth::Off)
 }
 
 /// Seconds east of UTC of local time at a moment.
@@ -491,6 +509,7 @@ fn dashboard(
     groups: Vec<String>,
     demo: bool,
     theme: Option<String>,
+    wire: &WireArgs,
     common: &Common,
 ) -> Result<Exit, CliError> {
     use std::io::IsTerminal;
@@ -504,7 +523,7 @@ fn dashboard(
             "the dashboard needs a terminal; `mcscope watch GROUP…` works without one",
         ));
     }
-    dashboard::run(groups, demo, theme, common)
+    dashboard::run(groups, demo, theme, wire, common)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use crate::base::batch::{Account, Capture};
 use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
+use crate::base::tap::Depth;
 use crate::engine::command::{
     Command, PingId, PingJob, PingProgress, Respond, SendId, SendProgress, SendState, Update,
 };
@@ -19,6 +20,7 @@ use crate::engine::names::Names;
 use crate::engine::pinger::Pinging;
 use crate::engine::ring::{Order, RingListener};
 use crate::engine::sender::Sending;
+use crate::engine::tap::{Sights, Taps};
 use crate::model::event::EventKind;
 use crate::net::iface::{self, Watch};
 use crate::net::wake::Waker;
@@ -60,6 +62,7 @@ pub(super) struct Supervisor {
     names: Option<Names>,
     /// Indexes that lost their carrier and have not got it back.
     dark: Vec<u32>,
+    taps: Taps,
 }
 
 impl Supervisor {
@@ -67,10 +70,12 @@ impl Supervisor {
         commands: Receiver<Command>,
         shared: Shared,
         ifaces: Vec<Iface>,
+        (depth, sights): (Depth, Sights),
     ) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("supervisor".into()).spawn(move || {
             let own = own_addresses(&ifaces);
             let names = Names::spawn(shared.updates.clone()).ok();
+            let taps = Taps::new(depth, shared.options.rcvbuf, sights, shared.updates.clone());
             let supervisor = Supervisor {
                 commands,
                 shared,
@@ -83,6 +88,7 @@ impl Supervisor {
                 own,
                 names,
                 dark: Vec::new(),
+                taps,
             };
             supervisor.run();
         })
@@ -99,6 +105,7 @@ impl Supervisor {
             }
         };
         self.say(Update::Ifaces(self.ifaces.clone()));
+        self.taps.follow(&self.ifaces);
         let mut next_counters = Instant::now();
         loop {
             if Instant::now() >= next_counters {
@@ -149,6 +156,7 @@ impl Supervisor {
         for ping in std::mem::take(&mut self.pings).into_values() {
             ping.join();
         }
+        self.taps.end();
     }
 
     fn command(&mut self, command: Command) {
@@ -193,6 +201,9 @@ impl Supervisor {
                     p.stop();
                 }
             }
+            Command::Tap(depth) => self.taps.set_depth(depth, &self.ifaces),
+            Command::TapOn(names) => self.taps.look_at(names, &self.ifaces),
+            Command::Stands(id, membership) => self.taps.stands(id, membership, &self.ifaces),
             Command::Resolve(ip) => {
                 if let Some(names) = &self.names {
                     names.ask(ip);
@@ -351,6 +362,7 @@ impl Supervisor {
         let before = std::mem::replace(&mut self.ifaces, changed.ifaces);
         self.own = own_addresses(&self.ifaces);
         self.say(Update::Ifaces(self.ifaces.clone()));
+        self.taps.follow(&self.ifaces);
         self.dark.extend(changed.lost_carrier);
         let ids: Vec<MembershipId> = self.rows.keys().copied().collect();
         for id in ids {

@@ -29,6 +29,7 @@ pub(super) struct Announcements {
     pub sessions: Sessions,
     pub clocks: Clocks,
     rename_at: Mono,
+    wire_at: Mono,
     second: u64,
     told: u32,
     hidden: u64,
@@ -134,12 +135,19 @@ impl Model {
         for (kind, iface, text) in told {
             self.note(kind, Some(iface).filter(|i| !i.is_empty()), text, now);
         }
-        if now.mono >= self.announced.rename_at && self.announced.sessions.rename() {
+        let renamed = now.mono >= self.announced.rename_at && self.announced.sessions.rename();
+        if renamed {
             self.announced.rename_at = now.mono.plus(RENAME_NS);
-            let Model { groups, announced, .. } = self;
-            for g in groups.iter_mut().flatten() {
-                g.announced = announced.sessions.named(g.membership.endpoint()).cloned();
-            }
+        }
+        let Model { groups, wire, announced, .. } = self;
+        let name = |g: &mut Group| g.announced = announced.sessions.named(g.membership.endpoint()).cloned();
+        if renamed {
+            groups.iter_mut().flatten().for_each(|g| name(g));
+        }
+        // Rows of the wire come and go by themselves.
+        if renamed || now.mono >= announced.wire_at {
+            announced.wire_at = now.mono.plus(SECOND_NS);
+            wire.rows.values_mut().for_each(|g| name(g));
         }
     }
 }

@@ -36,6 +36,13 @@ pub enum EventKind {
     InterfaceChanged,
     /// Datagrams were dropped on this host.
     Dropped,
+    /// Datagrams were seen on the wire of a joined group and not delivered, and no counter of ours
+    /// says why.
+    NotDelivered,
+    /// A group that nobody joined was seen on the wire.
+    WireSeen,
+    /// A tap was switched on or off, or cannot be had.
+    Tap,
     /// The wall clock was set.
     ClockStep,
     /// A session is announced, changed, or is announced no longer (SAP).
@@ -80,6 +87,9 @@ impl EventKind {
             EventKind::MarkingChanged => "marking_changed",
             EventKind::InterfaceChanged => "interface_changed",
             EventKind::Dropped => "dropped",
+            EventKind::NotDelivered => "not_delivered",
+            EventKind::WireSeen => "wire_seen",
+            EventKind::Tap => "tap",
             EventKind::ClockStep => "clock_step",
             EventKind::Session => "session",
             EventKind::Grandmaster => "grandmaster",
@@ -105,6 +115,7 @@ impl EventKind {
                 | EventKind::GroupSilent
                 | EventKind::Dropped
                 | EventKind::FeedLost
+                | EventKind::NotDelivered
         )
     }
 }

@@ -42,8 +42,11 @@ fn get(log: &EventLog, number: u64) -> Option<&Event> {
 /// The style and the sign of an event.
 fn look(kind: EventKind, theme: &Theme) -> (Style, &'static str) {
     match kind {
-        EventKind::Failed | EventKind::Dropped | EventKind::FeedLost => (theme.bad, "✕"),
+        EventKind::Failed | EventKind::Dropped | EventKind::FeedLost | EventKind::NotDelivered => {
+            (theme.bad, "✕")
+        }
         EventKind::SourceSilent | EventKind::GroupSilent | EventKind::Conflict => (theme.silent, "◌"),
+        EventKind::WireSeen | EventKind::Tap => (theme.wire, "◇"),
         EventKind::SourceAppeared | EventKind::SourceBack | EventKind::GroupBack => (theme.live, "●"),
         EventKind::Feed
         | EventKind::Session
