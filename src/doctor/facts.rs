@@ -283,7 +283,7 @@ pub struct Target {
     pub sources: Vec<Source>,
     /// Datagrams that our own socket dropped.
     pub drops: u64,
-    /// The share of datagrams that came twice, and of how many.
+    /// Packets that had come before just so, of [`Wire::told_apart`].
     pub duplicates: u64,
     /// What was on the wire.
     pub wire: Option<Result<Wire, Unseen>>,
@@ -341,6 +341,8 @@ pub struct Wire {
     pub flows: Vec<Flow>,
     /// Frames that were not looked at: the buffer was full, or there were too many flows.
     pub missed: u64,
+    /// Packets that can be told from one another, and so from copies of themselves.
+    pub told_apart: u64,
     /// Whether a report for the group left this host.
     pub report_left: bool,
     /// PIM hellos heard on the interface.

@@ -288,7 +288,8 @@ fn by_wire(facts: &Facts, t: &Target, iface: &IfaceFacts, counts: Option<&Counts
     if t.drops > 0 {
         return surely(Fate::Buffer);
     }
-    if let Some(d) = drop {
+    // What came to IP was not dropped at the ingress.
+    if let Some(d) = drop.filter(|d| d.hook != Hook::Ingress) {
         return or(by_hook(d.hook), "the rule has a condition that cannot be judged from outside");
     }
     match counts {

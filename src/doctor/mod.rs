@@ -23,7 +23,7 @@ pub mod ruleset;
 use std::io;
 use std::thread::JoinHandle;
 
-pub use gather::Request;
+pub use gather::{Known, Request};
 
 use crate::net::NetError;
 use crate::net::wake::Waker;

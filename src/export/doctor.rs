@@ -135,8 +135,8 @@ fn funnel_json(f: &Funnel) -> FunnelJson<'_> {
     }
 }
 
-/// Columns of a page.
-const WIDTH: usize = 100;
+/// Columns of a page: a terminal has as many.
+const WIDTH: usize = 80;
 
 /// The reports as a page. Without `all` the checks that are fine, or could not look, are only counted.
 pub fn text(reports: &[Report], all: bool) -> String {

@@ -16,6 +16,7 @@ use crate::base::time::{Mono, Now, SECOND_NS};
 mod announce;
 pub mod clocks;
 pub mod continuity;
+pub mod counter;
 pub mod detail;
 pub mod event;
 pub mod filter;
@@ -34,11 +35,14 @@ pub mod pairs;
 pub mod ping;
 pub mod quantile;
 pub mod rate;
+pub mod reading;
+pub mod rules;
 pub mod seen;
 pub mod sequence;
 pub mod sessions;
 pub mod shape;
 pub mod source;
+pub mod sources;
 mod sums;
 mod telling;
 
@@ -49,7 +53,8 @@ use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
 use rate::Rate;
 use seen::Wire;
-use source::{Counters, NO_HINT, Stamp, State};
+use source::{Counters, Source, Stamp, State};
+use sources::NO_HINT;
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
 const OWN_MAX: usize = 4096;
@@ -243,6 +248,7 @@ impl Model {
         let mut group = Group::new(id, membership, origin, label);
         group.set_mtu(mtu);
         group.announced = self.sessions().named(group.membership.endpoint()).cloned();
+        given::take_rules(&mut group, &self.wire.rules);
         self.groups[place] = Some(Box::new(group));
         self.order.push(id);
     }
@@ -325,9 +331,14 @@ impl Model {
     /// The membership's filter changed (a source was blocked or unblocked).
     pub fn filter_changed(&mut self, id: MembershipId, membership: Arc<Membership>, text: String, now: Now) {
         if let Some(g) = self.group_mut(id) {
-            g.membership = membership;
+            let before = std::mem::replace(&mut g.membership, membership);
+            let filter = &g.membership.filter;
+            let again = |ip| !before.filter.passes(ip) && filter.passes(ip);
+            g.sources.iter_mut().filter(|s| again(s.endpoint.ip)).for_each(Source::let_through_again);
+            let m = g.membership.clone();
             self.stands(id, now);
-            self.note_group(EventKind::Note, id, now, text);
+            let untold = self.filter_untold(&m).map_or_else(String::new, |u| format!("; {u}"));
+            self.note_group(EventKind::Note, id, now, text + &untold);
         }
     }
 
@@ -480,7 +491,7 @@ impl Model {
                 let hint = hints.get(i).copied().unwrap_or(NO_HINT);
                 let found = group.record(d, batch.payload(d), at, hint, || own.contains(&d.source), ring);
                 if let Some((_, new, noticed)) = found
-                    && (new || noticed.ttl_was.is_some() || noticed.tos_was.is_some())
+                    && (new || noticed.is_marking())
                 {
                     telling::tell(events, group, d.source, new, noticed, at);
                 }

@@ -54,11 +54,15 @@ fn version(c: &Case<'_>) -> Vec<Judged> {
     if version >= 3 {
         return one(ok(format!("{name} speaks IGMPv3")).seen(format!("{seen} (also where no querier is)")));
     }
+    // Where that version is forced, no querier is at fault: `igmp.forced` tells it.
+    let forced = [c.facts.settings.all.force_igmp, i.v4.force_igmp].contains(&Some(u32::from(version)));
+    if forced {
+        return one(note(format!("{name} is in IGMPv{version} mode, which is forced")).seen(seen));
+    }
     let by = c.facts.queries.iter().rev().find(|q| *q.iface == *name && q.from.is_ipv4() && q.version < 3);
     let heard = by.map_or(String::new(), |q| format!("; {} asks in version {}", q.from, q.version));
-    let title = format!(
-        "{name} is in IGMPv{version} mode: an IGMPv{version} querier was heard in the last 260 s, or the version is forced"
-    );
+    let title =
+        format!("{name} is in IGMPv{version} mode: an IGMPv{version} querier was heard in the last 260 s");
     let found = if wants_sources(c) { fail(title) } else { warn(title) };
     one(found
         .seen(seen + &heard)

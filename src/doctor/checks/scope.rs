@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Case, Check, Judged, Subject, fail, note, ok, one, unseen, untold, warn_if};
+use super::{Case, Check, Judged, Subject, fail, note, ok, one, unseen, untold, warn, warn_if};
 use crate::base::group::is_ssm;
 use crate::base::spec::what_is;
 use crate::doctor::finding::Fate;
@@ -39,6 +39,10 @@ fn ttl(c: &Case<'_>) -> Vec<Judged> {
     let word = if m.group.is_ipv4() { "TTL" } else { "hop limit" };
     one(match greatest_ttl(c) {
         None => super::unknown(format!("the {word} of {} on arrival", m.group)).seen("no packet was seen"),
+        // Linux looks at it only where it hands a copy to members on the sending host itself.
+        Some(0) => warn(format!("{} is sent with {word} 0: it does not leave the host that sends it", m.group))
+            .seen(format!("{word} 0 on arrival"))
+            .advise("raise it at the sender to 1 for this link, to more across routers: IP_MULTICAST_TTL or IPV6_MULTICAST_HOPS"),
         Some(n) if n <= 1 => note(format!("{} arrives with {word} {n}: behind one more router nobody gets it", m.group))
             .seen(format!("{word} {n} on arrival"))
             .advise("to cross routers, raise it at the sender: IP_MULTICAST_TTL or IPV6_MULTICAST_HOPS, as in `mcscope send --ttl 16`"),
@@ -98,10 +102,12 @@ fn scope_v6(c: &Case<'_>) -> Vec<Judged> {
 fn no_source(c: &Case<'_>) -> Vec<Judged> {
     let Some(m) = c.membership().filter(|m| is_ssm(m.group)) else { return Vec::new() };
     let range = if m.group.is_ipv4() { "232.0.0.0/8" } else { "ff3x::/32" };
+    // Who was heard is who to name.
+    let source = c.target.and_then(|t| t.sources.first()).map_or("SOURCE".into(), |s| s.from.ip.to_string());
     one(if m.filter.sources().is_empty() {
         warn_if(c.is_silent(), format!("{} is source-specific: name the sender", m.group))
             .seen(format!("in {range} (RFC 4607), joined for any source"))
-            .advise(format!("join SOURCE@{}:{}, or choose a group of 239.0.0.0/8", m.group, m.port))
+            .advise(format!("join {source}@{}, or choose a group outside {range}", m.endpoint()))
             .explaining(c.is(Fate::NothingComes))
     } else {
         ok(format!("{} is source-specific, and a source is named", m.group)).seen(range)

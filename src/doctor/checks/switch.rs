@@ -237,6 +237,12 @@ fn twice(c: &Case<'_>) -> Vec<Judged> {
         });
     };
     let frames: u64 = meant(wire, m).map(|f| f.frames).sum();
+    if frames > 0 && wire.told_apart == 0 {
+        return one(unknown(format!("whether packets of {} come twice", group_name(m))).seen(
+            "they carry no identification (IPv6, or 0 in IPv4) by which a copy differs from a repetition",
+        ));
+    }
+    let frames = wire.told_apart;
     // Half of what comes twice is the first of two.
     let share = share_pct(t.duplicates, frames).unwrap_or(0.0);
     let seen = format!("{} of {} packets were there before within 1 s", count(t.duplicates), count(frames));

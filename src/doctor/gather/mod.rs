@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::counters::Counters;
 use super::facts::{
-    Facts, Host, IfaceFacts, Member, Refusal, SOURCES_MAX, Settings, Softnet, Source, Target, UdpSocket,
-    Unseen,
+    Facts, Host, IfaceFacts, Member, QueryHeard, Refusal, SOURCES_MAX, Settings, Softnet, Source, Target,
+    UdpSocket, Unseen,
 };
 use crate::base::batch::Batch;
 use crate::base::group::{Endpoint, Membership, MembershipId};
@@ -53,6 +53,22 @@ pub struct Request {
     pub ifaces: Vec<Arc<str>>,
     /// How long to measure.
     pub window: Duration,
+    /// What whoever asks has seen before.
+    pub known: Known,
+}
+
+/// What a program that has watched for a while knows, and a short measurement cannot find out.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// General queries heard before, each querier's last one at least, with their age now.
+    pub queries: Vec<QueryHeard>,
+    /// How long queries have been listened for, in ns; `None` if they were not.
+    pub listened_ns: Option<u64>,
+    /// How often an interface lost its carrier since the groups on it were joined, of each that was
+    /// watched.
+    pub losses: Vec<(Arc<str>, u32)>,
+    /// How long after its join a group fell silent, in ns.
+    pub silent_after_ns: Vec<(Arc<Membership>, u64)>,
 }
 
 /// What is read twice, before and after.
@@ -104,6 +120,9 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
     let before = imp::snapshot(&ifaces);
     let opened = Instant::now();
     let mut batch = Batch::new();
+    // Frames are compared with the counters' increases: none may count that came before these were read.
+    turn(&mut [], &mut looks, &mut batch, start);
+    looks.iter_mut().for_each(|(_, observer)| observer.begin());
     let end = opened + request.window;
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -115,6 +134,7 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
     }
     turn(&mut groups, &mut looks, &mut batch, start);
     let window = opened.elapsed();
+    let known = &request.known;
     let after = imp::snapshot(&ifaces);
     let now_listed = iface::list().unwrap_or_default();
     let mut facts = Facts {
@@ -124,10 +144,12 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
         softnet: after.softnet.iter().map(|s| softnet_since(s, &before.softnet)).collect(),
         members: once.members.take(),
         rules: Some(imp::rules()),
-        queries: looks.iter().flat_map(|(_, o)| o.queries(start.elapsed())).collect(),
-        listened: Some(match &privilege {
-            Ok(()) => Ok(ns(start.elapsed())),
-            Err(why) => Err(why.clone()),
+        queries: queries(known, &looks, start.elapsed()),
+        listened: Some(match (&privilege, known.listened_ns) {
+            // What was listened to before goes on, with or without a look of our own.
+            (_, Some(before)) => Ok(before.saturating_add(ns(start.elapsed()))),
+            (Ok(()), None) => Ok(ns(start.elapsed())),
+            (Err(why), None) => Err(why.clone()),
         }),
         supported: cfg!(target_os = "linux"),
         ..Facts::default()
@@ -156,14 +178,24 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
                 link_local: Default::default(),
                 igmp_version: version,
                 mld_queries: mld,
-                losses_since_join: None,
+                losses_since_join: known.losses.iter().find(|(n, _)| *n == i.name).map(|l| l.1),
                 iface: i,
             })
         })
         .collect();
     facts.targets = groups.into_iter().map(|g| target(g, &mut looks, &privilege, &now_listed)).collect();
+    for t in &mut facts.targets {
+        let silent = known.silent_after_ns.iter().find(|(m, _)| *m == t.membership);
+        t.silent_after_ns = silent.map(|s| s.1);
+    }
     (facts.settings, facts.host) = (once.settings, once.host);
     Ok(facts)
+}
+
+/// Queries known before, as much older as this took, and those of the looks.
+fn queries(known: &Known, looks: &[Looked], took: Duration) -> Vec<QueryHeard> {
+    let older = |q: &QueryHeard| QueryHeard { age_ns: q.age_ns.saturating_add(ns(took)), ..q.clone() };
+    known.queries.iter().map(older).chain(looks.iter().flat_map(|(_, o)| o.queries(took))).collect()
 }
 
 type Looked = (Look, Observer);

@@ -32,6 +32,8 @@ struct Group {
     flows: HashMap<FlowKey, Flow>,
     over: u64,
     report_left: bool,
+    /// Packets that can be told from one another, and those of them that came twice.
+    told_apart: u64,
     duplicates: u64,
 }
 
@@ -62,6 +64,13 @@ impl Observer {
             hasher: RandomState::new(),
             remembered: VecDeque::new(),
             counts: HashMap::new(),
+        }
+    }
+
+    /// Forgets the frames of the groups taken so far: the measurement begins. Queries and reports stay.
+    pub fn begin(&mut self) {
+        for group in self.groups.values_mut() {
+            *group = Group { report_left: group.report_left, ..Group::default() };
         }
     }
 
@@ -135,7 +144,8 @@ impl Observer {
         let port = whole.as_ref().map(|d| d.destination.port);
         let twice = self.twice(ip, frame.packet, at);
         let Some(group) = self.groups.get_mut(&ip.destination) else { return };
-        group.duplicates += u64::from(twice);
+        group.told_apart += u64::from(twice.is_some());
+        group.duplicates += u64::from(twice == Some(true));
         let key = (ip.source, port, frame.addressed == Addressed::Elsewhere, frame.vlan);
         if !group.flows.contains_key(&key) && group.flows.len() >= FLOWS_MAX {
             group.over += 1;
@@ -168,11 +178,11 @@ impl Observer {
     }
 
     /// Whether just this packet was here before, within a second. Only IPv4 tells packets with the same
-    /// contents apart, by the identification; where it is 0 nothing is said.
-    fn twice(&mut self, ip: &Ip, packet: &[u8], at: Duration) -> bool {
+    /// contents apart, by the identification; where it is 0 nothing can be said.
+    fn twice(&mut self, ip: &Ip, packet: &[u8], at: Duration) -> Option<bool> {
         let id = match (ip.source, packet) {
             (IpAddr::V4(_), [_, _, _, _, a, b, c, d, ..]) if (*a, *b) != (0, 0) => [*a, *b, *c & 0x3f, *d],
-            _ => return false,
+            _ => return None,
         };
         while let Some((seen, hash)) = self.remembered.front().copied()
             && (self.remembered.len() >= REMEMBERED || at.saturating_sub(seen) > TWICE_WITHIN)
@@ -189,7 +199,7 @@ impl Observer {
         self.remembered.push_back((at, hash));
         let n = self.counts.entry(hash).or_insert(0);
         *n += 1;
-        *n > 1
+        Some(*n > 1)
     }
 
     /// What was seen of a group, and how many of its packets came twice. `missed` are frames of the
@@ -198,7 +208,13 @@ impl Observer {
         let Some(g) = self.groups.get(&group) else { return (Wire::default(), 0) };
         let mut flows: Vec<Flow> = g.flows.values().cloned().collect();
         flows.sort_by_key(|f| (std::cmp::Reverse(f.frames), f.source, f.port));
-        let wire = Wire { flows, missed: missed + g.over, report_left: g.report_left, pim: self.pim };
+        let wire = Wire {
+            flows,
+            missed: missed + g.over,
+            told_apart: g.told_apart,
+            report_left: g.report_left,
+            pim: self.pim,
+        };
         (wire, g.duplicates)
     }
 

@@ -29,10 +29,20 @@ pub fn panes() -> Vec<Box<dyn Pane>> {
 pub fn layout(area: Rect, plan: &Plan) -> Vec<Rect> {
     let none = Rect::default();
     let split = |area, top| Layout::vertical([Constraint::Length(top), Constraint::Min(0)]).areas(area);
-    let [top, rest]: [Rect; 2] = split(area, 9);
-    // On a small screen a feed needs all the room there is.
+    // On a small screen a feed needs all the room there is. Else all eleven rows of figures are shown, or
+    // what leaves the charts enough.
     let small = area.height < 30;
-    let wanted = if small && plan.feed && plan.focus != Kind::Notes { 0 } else { plan.notes };
+    let high = match (small, plan.feed) {
+        (true, true) => 9,
+        (true, false) => 12,
+        _ => 13,
+    };
+    let [top, rest]: [Rect; 2] = split(area, high);
+    let wanted = match small {
+        true if plan.feed && plan.focus != Kind::Notes => 0,
+        true => plan.notes.min(4),
+        false => plan.notes,
+    };
     let [notes, rest]: [Rect; 2] = split(rest, wanted);
     let mut places = vec![top, notes, none, none, none, none];
     if small {
@@ -60,7 +70,7 @@ pub fn layout(area: Rect, plan: &Plan) -> Vec<Rect> {
             return places;
         }
     }
-    [places[3], rest] = split(rest, (rest.height * 11 / 20).clamp(11, 24));
+    [places[3], rest] = split(rest, (rest.height * 11 / 20).clamp(11, 26));
     [places[4], places[5]] = beside(rest);
     places
 }
