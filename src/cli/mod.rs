@@ -374,6 +374,11 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
                 Some(text) => filter::parse(text).map_err(|e| refuse("--filter", &e))?,
                 None => filter::Expr::default(),
             };
+            if args.format == Format::Csv && !args.pair.is_empty() {
+                return Err(CliError::usage(
+                    "--pair has no rows in CSV: --format json or text tells of feeds",
+                ));
+            }
             let ifaces = interfaces()?;
             let rows =
                 if args.groups.is_empty() { Vec::new() } else { resolve_groups(&args.groups, &ifaces)? };

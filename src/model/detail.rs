@@ -84,6 +84,11 @@ impl Detail {
         self.continuity.streams()
     }
 
+    /// The PIDs of a transport stream that are followed.
+    pub fn pids(&self) -> impl Iterator<Item = u16> + '_ {
+        self.continuity.pid_list()
+    }
+
     /// Whether a payload has the length and the first bytes of the one before.
     fn is_repeat(&self, payload: &[u8], len: u32) -> bool {
         let kept = payload.len().min(LAST_PAYLOAD);

@@ -7,12 +7,14 @@ use crate::base::batch::{Account, Capture, Datagram};
 use crate::base::group::{Membership, MembershipId, SourceFilter};
 use crate::base::time::{Mono, SECOND_NS};
 use crate::model::here::Here;
+use crate::model::notes::Note;
 use crate::model::packets::{Packet, PacketRing};
 use crate::model::quantile::Quantiles;
 use crate::model::rate::{Rate, RateWindow, Strip, Weight};
 use crate::model::rules::Rule;
 use crate::model::seen::compare::Compare;
 use crate::model::sequence::SeqCounts;
+use crate::model::sessions::Named;
 use crate::model::shape::{Peaks, Sizes};
 use crate::model::source::{Counters, Gaps, Noticed, OnWire, Source, Stamp, State};
 use crate::model::sources::SourceTable;
@@ -88,6 +90,13 @@ pub struct Group {
     pub origin: Origin,
     /// The registry's name for it, if it has one.
     pub label: Option<Arc<str>>,
+    /// What a session announces of it (SAP).
+    pub announced: Option<Arc<Named>>,
+    /// What to know about it; looked for once a second.
+    pub notes: Vec<Note>,
+    pub(crate) notes_at: Mono,
+    /// Those that were told as events.
+    pub(crate) noted: Vec<Note>,
     /// How far the join has come.
     pub join: JoinState,
     /// When watching began: when the membership stood.
@@ -155,6 +164,10 @@ impl Group {
             vlan: None,
             origin,
             label,
+            announced: None,
+            notes: Vec::new(),
+            notes_at: Mono(0),
+            noted: Vec::new(),
             join: JoinState::Joining,
             since: None,
             counters: Counters::default(),
@@ -356,6 +369,11 @@ impl Group {
             self.packets.push(packet, payload, limit);
         }
         found
+    }
+
+    /// Its name: that of the session which announces it, else the registry's.
+    pub fn name(&self) -> Option<&str> {
+        self.announced.as_ref().map(|n| &*n.name).filter(|n| !n.is_empty()).or(self.label.as_deref())
     }
 
     /// The rate over the last second; `None` while nothing was watched for long enough.

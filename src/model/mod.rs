@@ -13,6 +13,8 @@ use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::time::{Mono, Now, SECOND_NS};
 
+mod announce;
+pub mod clocks;
 pub mod continuity;
 pub mod counter;
 pub mod detail;
@@ -25,6 +27,7 @@ pub mod here;
 pub mod history;
 pub mod media;
 pub mod memberships;
+pub mod notes;
 pub mod numbers;
 pub mod packets;
 pub mod pair;
@@ -36,6 +39,7 @@ pub mod reading;
 pub mod rules;
 pub mod seen;
 pub mod sequence;
+pub mod sessions;
 pub mod shape;
 pub mod source;
 pub mod sources;
@@ -138,6 +142,7 @@ pub struct Model {
     capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
+    announced: announce::Announcements,
     pairs: Vec<Pair>,
     next_pair: u32,
     /// The addresses of this host.
@@ -160,6 +165,7 @@ impl Model {
             capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
+            announced: announce::Announcements::default(),
             pairs: Vec::new(),
             next_pair: 0,
             here_ips: BTreeSet::new(),
@@ -241,6 +247,7 @@ impl Model {
         let mtu = self.iface(&membership.iface).and_then(|i| i.iface.mtu);
         let mut group = Group::new(id, membership, origin, label);
         group.set_mtu(mtu);
+        group.announced = self.sessions().named(group.membership.endpoint()).cloned();
         given::take_rules(&mut group, &self.wire.rules);
         self.groups[place] = Some(Box::new(group));
         self.order.push(id);
@@ -473,7 +480,7 @@ impl Model {
                 g.dropped(a, received.mono);
             }
         }
-        let Model { groups, own, events, pairs, .. } = self;
+        let Model { groups, own, events, pairs, announced, .. } = self;
         for run in batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
             let id = run[0].membership.0 as usize;
             // A row that was left while its last batch was under way has no place any more.
@@ -490,7 +497,9 @@ impl Model {
                 {
                     telling::tell(events, group, d.source, new, noticed, at);
                 }
-                if let (true, Some((place, ..))) = (paired, found) {
+                let Some((place, ..)) = found else { continue };
+                announced.take(events, group, place, d, batch.payload(d), at);
+                if paired {
                     pairs::take(pairs, group, place, d, batch.payload(d), at.mono);
                 }
             }
@@ -523,6 +532,7 @@ impl Model {
         self.settle_wire(now);
         self.follow_memberships(now);
         self.settle_pairs(now);
+        self.settle_announced();
     }
 
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that

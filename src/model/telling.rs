@@ -13,6 +13,7 @@ use crate::base::iface::Iface;
 use crate::base::time::{Now, SECOND_NS};
 use crate::model::event::{Event, EventKind, EventLog};
 use crate::model::group::{Buffer, Group, JoinState};
+use crate::model::notes;
 use crate::model::source::{Noticed, Stamp, State};
 
 /// Sources from which on each is brought up to date once a second only …
@@ -129,6 +130,7 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
         g.appeared_hidden = 0;
         events.push(event(EventKind::SourceAppeared, g, None, at, text));
     }
+    note(events, g, at);
     g.sources.promote(now.mono, &mut g.here);
 }
 
@@ -172,6 +174,26 @@ fn settle_sources(events: &mut EventLog, g: &mut Group, places: Range<usize>, no
             iface: None,
             text,
         });
+    }
+}
+
+/// Notes of a group that are remembered as told.
+const NOTED_MAX: usize = 16;
+
+/// Looks once a second for what a person should know about a group; what is new is told once.
+fn note(events: &mut EventLog, g: &mut Group, at: Stamp) {
+    if at.mono < g.notes_at {
+        return;
+    }
+    g.notes_at = at.mono.plus(SECOND_NS);
+    g.notes = notes::of(g, at.mono);
+    for n in g.notes.clone() {
+        if g.noted.contains(&n) || g.noted.len() == NOTED_MAX {
+            continue;
+        }
+        let text = format!("{}: {}", g.membership, n.text());
+        g.noted.push(n);
+        events.push(event(EventKind::Conflict, g, None, at, text));
     }
 }
 

@@ -45,12 +45,15 @@ fn look(kind: EventKind, theme: &Theme) -> (Style, &'static str) {
         EventKind::Failed | EventKind::Dropped | EventKind::FeedLost | EventKind::NotDelivered => {
             (theme.bad, "✕")
         }
-        EventKind::SourceSilent | EventKind::GroupSilent => (theme.silent, "◌"),
+        EventKind::SourceSilent | EventKind::GroupSilent | EventKind::Conflict => (theme.silent, "◌"),
         EventKind::WireSeen | EventKind::Tap => (theme.wire, "◇"),
         EventKind::SourceAppeared | EventKind::SourceBack | EventKind::GroupBack => (theme.live, "●"),
-        EventKind::Feed | EventKind::MarkingChanged | EventKind::InterfaceChanged | EventKind::ClockStep => {
-            (theme.accent, "◆")
-        }
+        EventKind::Feed
+        | EventKind::Session
+        | EventKind::Grandmaster
+        | EventKind::MarkingChanged
+        | EventKind::InterfaceChanged
+        | EventKind::ClockStep => (theme.accent, "◆"),
         EventKind::Joined | EventKind::Rejoined => (theme.text, "+"),
         EventKind::Forecast => (theme.silent, "⧗"),
         EventKind::Querier => (theme.accent, "?"),

@@ -179,6 +179,8 @@ impl Groups {
         if g.responding {
             add("↩ answers");
         }
+        let announced = g.announced.as_ref().filter(|n| !n.name.is_empty());
+        add(&announced.map_or_else(String::new, |n| format!("“{}”", visible(&n.name, 60))));
         if let Some(vlan) = g.vlan {
             add(&format!("VLAN {vlan}"));
         }
@@ -424,7 +426,15 @@ fn advice(g: &Group, compared: Option<Compared>, now: Mono) -> Option<String> {
                 g.membership.iface
             ))
         }
-        _ => None,
+        _ => g.notes.first().map(|n| visible(&format!("! {} · 2 shows more", n.text()), 400)),
+    }
+}
+
+/// A state that is wrong has its own colour; a note is a warning.
+fn advice_style(g: &Group, ctx: &Ctx<'_>) -> Style {
+    match g.state {
+        State::Failed | State::Silent => ctx.theme.state(g.state).0,
+        _ => ctx.theme.silent,
     }
 }
 
@@ -509,7 +519,7 @@ impl Pane for Groups {
             let compared = ctx.model.compared(g.id);
             let style = match compared {
                 Some(c) if c.not_delivered > 0 => ctx.theme.bad,
-                _ => ctx.theme.state(g.state).0,
+                _ => advice_style(g, ctx),
             };
             Some((advice(g, compared, now)?, style))
         });

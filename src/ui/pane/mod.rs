@@ -20,6 +20,7 @@ pub mod groups;
 pub mod hex;
 pub mod histogram;
 pub mod ifaces;
+pub mod notes;
 pub mod packets;
 pub mod scan;
 pub mod sources;
@@ -53,6 +54,8 @@ pub enum Kind {
     Histogram,
     /// Two streams as one feed.
     Feed,
+    /// What else is known of a stream.
+    Notes,
 }
 
 /// What a pane made of a command.

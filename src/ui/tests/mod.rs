@@ -1,5 +1,6 @@
 //! The dashboard as a person meets it: whole screens, and what keys and mouse do.
 
+mod announced;
 mod feeds;
 mod keys;
 mod screens;
