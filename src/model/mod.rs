@@ -25,6 +25,7 @@ pub mod media;
 pub mod packets;
 pub mod quantile;
 pub mod rate;
+pub(crate) mod rerun;
 pub mod sequence;
 pub mod shape;
 pub mod source;

@@ -10,10 +10,13 @@
 //!   (`lost_unclear`): [`crate::model::here`] says which.
 //!
 //! A number far from what is expected is believed only when the next one follows it: then the
-//! sender restarted (RFC 3550 appendix A.1 does the same). Until then it is a stray.
+//! sender restarted (RFC 3550 appendix A.1 does the same). Until then it is a stray. One that begins
+//! anew with numbers just sent has restarted when several of them came again in a row
+//! ([`crate::model::rerun`]).
 
 use crate::base::time::{Mono, SECOND_NS};
 use crate::model::here::Here;
+use crate::model::rerun::{RUN, Rerun};
 use crate::wire::SeqSample;
 
 /// A missing number is not called lost before this many nanoseconds have passed.
@@ -30,6 +33,9 @@ const MAX_DROPOUT: u64 = 3000;
 /// from the way being set up.
 const START_RUN: u8 = 16;
 const START_NS: u64 = SECOND_NS;
+/// Numbers before the first one seen that may still come late, until the stream was seen whole: one from
+/// further back, or later, is of a sender that began anew.
+const BEFORE_MAX: u64 = 16;
 
 /// Exact counters of continuity; they add up over the streams of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,6 +123,8 @@ pub struct SeqTracker {
     pending: [Option<Gap>; PENDING],
     /// The number that would confirm a restart.
     probation: Option<u64>,
+    /// Numbers that came again in a row.
+    rerun: Rerun,
     counts: SeqCounts,
     first_at: Mono,
     last_at: Mono,
@@ -139,6 +147,7 @@ impl SeqTracker {
             seen: [0; WORDS],
             pending: [None; PENDING],
             probation: None,
+            rerun: Rerun::default(),
             counts: SeqCounts::default(),
             first_at: at,
             last_at: at,
@@ -233,6 +242,7 @@ impl SeqTracker {
             // Nearly all there is: the next one.
             self.counts.received += 1;
             self.probation = None;
+            self.rerun.clear();
             self.highest = next;
             self.set(next, true);
             self.last_at = at;
@@ -253,8 +263,16 @@ impl SeqTracker {
             return;
         }
         let behind = self.mask().wrapping_sub(ahead).wrapping_add(1) & self.mask();
-        if behind != 0 && behind <= self.reach() {
+        if behind != 0 && behind <= self.reach() && !self.too_early(behind) {
+            let seen = self.counts.duplicates;
             self.late(behind, at, here);
+            if self.counts.duplicates == seen {
+                self.rerun.clear();
+            } else if let Some(first) =
+                self.rerun.again(self.highest.wrapping_add(1).wrapping_sub(behind), s.count.into())
+            {
+                self.begin_again(first, s, behind, at, here);
+            }
         } else if ahead <= self.dropout(at) {
             self.forward(ahead, u64::from(s.count), at, here);
         } else if self.probation == Some(s.value) {
@@ -274,8 +292,27 @@ impl SeqTracker {
         self.last_at = at;
     }
 
+    /// Whether a number so far behind lies too far before the first one to be of the same run.
+    fn too_early(&self, behind: u64) -> bool {
+        let before = self.base.wrapping_sub(self.highest.wrapping_add(1).wrapping_sub(behind));
+        let early = before != 0 && before <= self.reach();
+        early && (self.whole_at.is_some() || before > BEFORE_MAX)
+    }
+
+    /// The sender began anew with `first`; what came since then, up to `s`, was taken for duplicates.
+    fn begin_again(&mut self, first: u64, s: SeqSample, behind: u64, at: Mono, here: &mut Here) {
+        let number = self.highest.wrapping_add(1).wrapping_sub(behind);
+        let since = number.wrapping_sub(first).wrapping_add(u64::from(s.count));
+        self.counts.duplicates = self.counts.duplicates.saturating_sub(RUN.into());
+        self.counts.restarts += 1;
+        self.close(here);
+        self.begin(SeqSample { value: first & self.mask(), count: since as u32, ..s }, at);
+        self.rerun.clear();
+    }
+
     fn forward(&mut self, gap: u64, count: u64, at: Mono, here: &mut Here) {
         self.probation = None;
+        self.rerun.clear();
         let next = self.highest.wrapping_add(1);
         if gap > 0 {
             self.counts.gaps += 1;
@@ -493,6 +530,44 @@ mod tests {
         values.extend(50_100..50_200);
         let c = run(16, &values);
         assert_eq!((c.lost, c.restarts, c.strays), (0, 0, 1));
+    }
+
+    #[test]
+    fn a_restart_with_numbers_just_sent_is_no_duplicate() {
+        for (bits, first, before, lost) in
+            [(16u8, 0u64, 500u64, 2), (32, 0, 1500, 2), (64, 7, 900, 2), (16, 65_400, 300, 2), (8, 3, 19, 0)]
+        {
+            let wrap = |n: u64| if bits < 64 { n & ((1 << bits) - 1) } else { n };
+            let mut values: Vec<u64> = (first..first + before).map(wrap).collect();
+            // As much again from the first number on, with a loss before and after.
+            values.extend((first..first + before + 100).map(wrap));
+            if lost > 0 {
+                values.remove(40);
+                values.remove(before as usize + 60);
+            }
+            let c = run(bits, &values);
+            assert_eq!((c.lost, c.duplicates, c.reordered, c.restarts), (lost, 0, 0, 1), "{bits} bits");
+        }
+    }
+
+    #[test]
+    fn a_restart_from_before_the_first_number_seen_is_one() {
+        let mut values: Vec<u64> = (100..400).collect();
+        values.extend(0..500);
+        let c = run(16, &values);
+        assert_eq!((c.lost, c.duplicates, c.reordered, c.restarts, c.strays), (0, 0, 0, 1, 0));
+    }
+
+    #[test]
+    fn what_the_network_doubles_stays_duplicates() {
+        // Every number twice, the second time fifty numbers later; and a short burst again.
+        let mut values: Vec<u64> = (0..50).collect();
+        for n in 50..600 {
+            values.extend([n, n - 50]);
+        }
+        values.extend([595, 596, 597, 598, 599, 600, 601]);
+        let c = run(16, &values);
+        assert_eq!((c.lost, c.duplicates, c.restarts), (0, 555, 0));
     }
 
     #[test]
