@@ -280,3 +280,89 @@ fn none_in_what_goes_round() {
         b
     });
 }
+
+/// A counter as a sender may have it.
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    offset: usize,
+    width: usize,
+    little_endian: bool,
+    step: u64,
+}
+
+/// Every width and order, at even and odd places, with steps of one and more, through the wrap where there
+/// is one, between noise or between constant bytes: the losses are told to the number.
+#[test]
+fn counters_are_found_wherever_they_stand_and_their_losses_are_exact() {
+    let (mut wrong, mut tried) = (String::new(), 0);
+    for width in [1usize, 2, 4, 8] {
+        for offset in [0usize, 1, 3, 5, 8, 13, 30, 51] {
+            for (little_endian, step, noisy) in [
+                (false, 1, true),
+                (true, 1, true),
+                (false, 1, false),
+                (true, 1, false),
+                (false, 2, true),
+                (true, 3, true),
+                (false, 16, true),
+                (false, 5, false),
+            ] {
+                // A byte that goes up by three or five comes round to another number.
+                if width == 1 && (little_endian || !u64::is_power_of_two(step) || step > 2) {
+                    continue;
+                }
+                tried += 1;
+                let f = Field { offset, width, little_endian, step };
+                if let Err(why) = found(f, noisy, tried) {
+                    wrong += &format!("{f:?} noisy {noisy}: {why}\n");
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "of {tried}:\n{wrong}");
+}
+
+fn found(f: Field, noisy: bool, seed: u64) -> Result<(), String> {
+    let mut noise = Noise(seed);
+    let mut w = Watched::new(9000);
+    let from = sender(seed);
+    // Through the wrap of one and two bytes.
+    let start = match f.width {
+        1 | 2 => (1u64 << (8 * f.width)) - 100 * f.step,
+        _ => noise.below(60_000),
+    };
+    let rest = noise.bytes(80);
+    let (mut lost, mut duplicates, mut ns) = (0, 0, 0);
+    for i in 0..1500u64 {
+        ns += 7 * MS + noise.below(MS);
+        let mut b = if noisy { noise.bytes(80) } else { rest.clone() };
+        // Something else than the counter changes too.
+        b[70] = noise.next() as u8;
+        let value = start.wrapping_add(i * f.step);
+        for k in 0..f.width {
+            let shift = if f.little_endian { k } else { f.width - 1 - k } * 8;
+            b[f.offset + k] = (value >> shift) as u8;
+        }
+        if (3..1490).contains(&i) && noise.below(50) == 0 {
+            lost += 1;
+            continue;
+        }
+        w.feed(from, &b, ns);
+        if noise.below(70) == 0 {
+            w.feed(from, &b, ns + MS / 10);
+            duplicates += 1;
+        }
+    }
+    w.model.finish();
+    let s = w.source(from);
+    let Some((c, _)) = s.counter() else {
+        return Err(format!("not found; {:?}", s.protocol().map(|p| p.id)));
+    };
+    let n = s.continuity().ok_or("no figures")?;
+    let low = |offset: usize, width: usize| if c.little_endian { offset } else { offset + width - 1 };
+    let same = low(c.offset.into(), c.width.into()) == low(f.offset, f.width) && u64::from(c.step) == f.step;
+    if !same || (n.lost, n.duplicates, n.restarts) != (lost, duplicates, 0) {
+        return Err(format!("{c:?} {n:?}, really {lost} lost, {duplicates} twice"));
+    }
+    Ok(())
+}

@@ -14,6 +14,7 @@ use crate::base::time::{Mono, Now, SECOND_NS};
 
 pub mod continuity;
 pub mod detail;
+mod doubt;
 pub mod event;
 pub mod filter;
 pub mod finder;
