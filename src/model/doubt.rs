@@ -14,6 +14,8 @@ const TOLD_EACH: u64 = 400;
 /// … and how many contradictions it bears at all: this many, and one more each so many payloads.
 const BORNE: u64 = 2;
 const BORNE_EACH: u64 = 1000;
+/// Steps back in a row that are a circle: of late ones so many are rare.
+const CIRCLE: u8 = 8;
 /// Jumps without a hole in time that make a clock of it.
 const HOLES_MISSING: u32 = 2;
 /// Ticks a second of clocks that programs send.
@@ -42,8 +44,9 @@ pub(crate) enum Step {
 pub(crate) struct Doubt {
     seen: u64,
     usual: u64,
-    /// Times it went round in a small circle.
+    /// Times it went round in a small circle, and steps back in a row.
     circles: u64,
+    back: u8,
     /// The usual time between two datagrams, where it may be a clock.
     clock_ns: Option<u64>,
     last_at: Mono,
@@ -62,11 +65,11 @@ impl Doubt {
     /// Of a finding that rests on payloads until `last_at`; `clock_ns` is their usual distance if it may
     /// be a clock.
     pub(crate) fn new(clock_ns: Option<u64>, last_at: Mono) -> Self {
-        Doubt { seen: 0, usual: 0, circles: 0, clock_ns, last_at, unholed: 0 }
+        Doubt { seen: 0, usual: 0, circles: 0, back: 0, clock_ns, last_at, unholed: 0 }
     }
 
-    /// Takes the next step.
-    pub(crate) fn take(&mut self, step: Step, at: Mono) {
+    /// Takes the next step; whether it has gone round in a small circle with that.
+    pub(crate) fn take(&mut self, step: Step, at: Mono) -> bool {
         self.seen += 1;
         let passed = at.since(self.last_at);
         self.last_at = at;
@@ -81,11 +84,12 @@ impl Doubt {
             // How often is for each reading of the field to count.
             Step::Impossible => {}
         }
-    }
-
-    /// It went round in a small circle.
-    pub(crate) fn circled(&mut self) {
-        self.circles += 1;
+        self.back = if step == Step::Behind { self.back + 1 } else { 0 };
+        let circled = self.back == CIRCLE;
+        if circled {
+            (self.back, self.circles) = (0, self.circles + 1);
+        }
+        circled
     }
 
     /// Whether the finding can be told after all, where so many steps contradicted it.
@@ -137,7 +141,7 @@ mod tests {
         let mut d = after(None, vec![(Step::Usual, 10); 400]);
         assert!(d.allows(1) && !d.allows(2));
         assert!(d.bears(2) && !d.bears(3));
-        d.circled();
+        assert_eq!((0..8).filter(|_| d.take(Step::Behind, Mono(0))).count(), 1);
         assert!(d.allows(0) && !d.allows(1) && d.bears(1) && !d.bears(2));
     }
 

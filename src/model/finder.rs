@@ -311,9 +311,7 @@ impl Finding {
         let before = std::mem::replace(&mut self.last, head);
         let Reading { counter: best, highest, .. } = self.readings[0];
         let step = best.read(payload).map_or(Step::Impossible, |v| best.judge(highest, v, same));
-        if !same {
-            self.doubt.take(step, self.last.at);
-        }
+        let circled = !same && self.doubt.take(step, self.last.at);
         // A few that do not fit are a restart or strays; more of them mean that it was no counter.
         let doubt = self.doubt;
         self.readings.retain_mut(|r| {
@@ -336,11 +334,8 @@ impl Finding {
         let Some(now) = self.readings.first().map(|r| r.counter) else { return false };
         let Some(value) = now.read(payload) else { return true };
         if now == best {
-            let restarts = self.tracker.counts().restarts;
             self.tracker.offer(sample(&now, value), self.last.at, here);
-            if self.tracker.counts().restarts > restarts && step == Step::Behind {
-                // It goes round in a small circle.
-                self.doubt.circled();
+            if circled {
                 self.readings[0].highest = value;
             }
         } else {

@@ -16,7 +16,7 @@
 
 use crate::base::time::{Mono, SECOND_NS};
 use crate::model::here::Here;
-use crate::model::rerun::{RUN, Rerun};
+use crate::model::rerun::{Rerun, Restart};
 use crate::wire::SeqSample;
 
 /// A missing number is not called lost before this many nanoseconds have passed.
@@ -264,14 +264,14 @@ impl SeqTracker {
         }
         let behind = self.mask().wrapping_sub(ahead).wrapping_add(1) & self.mask();
         if behind != 0 && behind <= self.reach() && !self.too_early(behind) {
-            let seen = self.counts.duplicates;
+            let number = self.highest.wrapping_add(1).wrapping_sub(behind);
+            let before = self.counts;
             self.late(behind, at, here);
-            if self.counts.duplicates == seen {
-                self.rerun.clear();
-            } else if let Some(first) =
-                self.rerun.again(self.highest.wrapping_add(1).wrapping_sub(behind), s.count.into())
-            {
-                self.begin_again(first, s, behind, at, here);
+            let c = &self.counts;
+            let old = c.duplicates > before.duplicates || c.missing() < before.missing();
+            let counts = (before, self.counts);
+            if let Some(restart) = self.rerun.take((number, s.count), old, at.since(self.last_at), counts) {
+                self.begin_again(&restart, s, at, here);
             }
         } else if ahead <= self.dropout(at) {
             self.forward(ahead, u64::from(s.count), at, here);
@@ -299,15 +299,23 @@ impl SeqTracker {
         early && (self.whole_at.is_some() || before > BEFORE_MAX)
     }
 
-    /// The sender began anew with `first`; what came since then, up to `s`, was taken for duplicates.
-    fn begin_again(&mut self, first: u64, s: SeqSample, behind: u64, at: Mono, here: &mut Here) {
-        let number = self.highest.wrapping_add(1).wrapping_sub(behind);
-        let since = number.wrapping_sub(first).wrapping_add(u64::from(s.count));
-        self.counts.duplicates = self.counts.duplicates.saturating_sub(RUN.into());
+    /// The sender began anew: what was taken for late and doubled is of the new run.
+    fn begin_again(&mut self, restart: &Restart, s: SeqSample, at: Mono, here: &mut Here) {
+        self.counts = restart.counts;
         self.counts.restarts += 1;
         self.close(here);
-        self.begin(SeqSample { value: first & self.mask(), count: since as u32, ..s }, at);
-        self.rerun.clear();
+        let [first, rest @ ..] = &restart.numbers;
+        self.begin(SeqSample { value: first & self.mask(), count: restart.count, ..s }, at);
+        for number in rest {
+            let next = self.highest.wrapping_add(1);
+            let ahead = number.wrapping_sub(next) & self.mask();
+            let behind = next.wrapping_sub(*number) & self.mask();
+            if behind != 0 && behind <= self.reach() {
+                self.late(behind, at, here);
+            } else {
+                self.forward(ahead, u64::from(restart.count), at, here);
+            }
+        }
     }
 
     fn forward(&mut self, gap: u64, count: u64, at: Mono, here: &mut Here) {
@@ -532,21 +540,41 @@ mod tests {
         assert_eq!((c.lost, c.restarts, c.strays), (0, 0, 1));
     }
 
+    /// Each value a millisecond after the one before, and with `pause` more before the `at`th.
+    fn run_with_pause(bits: u8, values: &[u64], at: usize, pause: u64) -> SeqCounts {
+        let sample = |value| SeqSample { stream: 0, value, bits, count: 1, restart: false };
+        let here = &mut Here::default();
+        let mut t = SeqTracker::new(sample(values[0]), Mono(0));
+        for (i, &v) in values.iter().enumerate().skip(1) {
+            let paused = if i >= at { pause } else { 0 };
+            let now = Mono(i as u64 * 1_000_000 + paused);
+            t.settle(now, here);
+            t.offer(sample(v), now, here);
+        }
+        t.settle(Mono(u64::MAX), here);
+        t.counts()
+    }
+
     #[test]
     fn a_restart_with_numbers_just_sent_is_no_duplicate() {
         for (bits, first, before, lost) in
-            [(16u8, 0u64, 500u64, 2), (32, 0, 1500, 2), (64, 7, 900, 2), (16, 65_400, 300, 2), (8, 3, 19, 0)]
+            [(16u8, 0u64, 500u64, 3), (32, 0, 1500, 3), (64, 7, 900, 3), (16, 65_400, 300, 3), (8, 3, 19, 0)]
         {
             let wrap = |n: u64| if bits < 64 { n & ((1 << bits) - 1) } else { n };
             let mut values: Vec<u64> = (first..first + before).map(wrap).collect();
-            // As much again from the first number on, with a loss before and after.
-            values.extend((first..first + before + 100).map(wrap));
+            // As much again from the first number on, with losses before, after, and in the new beginning.
+            let mut again: Vec<u64> = (first..first + before + 100).map(wrap).collect();
             if lost > 0 {
-                values.remove(40);
-                values.remove(before as usize + 60);
+                values.remove(5);
+                again.remove(60);
+                again.remove(3);
+                again.swap(7, 8);
             }
-            let c = run(bits, &values);
-            assert_eq!((c.lost, c.duplicates, c.reordered, c.restarts), (lost, 0, 0, 1), "{bits} bits");
+            let at = values.len();
+            values.extend(again);
+            let c = run_with_pause(bits, &values, at, SECOND_NS / 4);
+            let swapped = u64::from(lost > 0);
+            assert_eq!((c.lost, c.duplicates, c.reordered, c.restarts), (lost, 0, swapped, 1), "{bits} bits");
         }
     }
 
@@ -565,9 +593,12 @@ mod tests {
         for n in 50..600 {
             values.extend([n, n - 50]);
         }
-        values.extend([595, 596, 597, 598, 599, 600, 601]);
-        let c = run(16, &values);
-        assert_eq!((c.lost, c.duplicates, c.restarts), (0, 555, 0));
+        // The end of the second way comes when the first has nothing more; then a burst comes twice.
+        values.extend(550..600);
+        values.extend(600..650);
+        values.extend(600..650);
+        let c = run_with_pause(16, &values, 1150, SECOND_NS);
+        assert_eq!((c.lost, c.duplicates, c.restarts), (0, 650, 0));
     }
 
     #[test]
