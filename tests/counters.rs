@@ -360,7 +360,8 @@ fn found(f: Field, noisy: bool, seed: u64) -> Result<(), String> {
     };
     let n = s.continuity().ok_or("no figures")?;
     let low = |offset: usize, width: usize| if c.little_endian { offset } else { offset + width - 1 };
-    let same = low(c.offset.into(), c.width.into()) == low(f.offset, f.width) && u64::from(c.step) == f.step;
+    let same = low(c.offset.into(), c.width.into()) == low(f.offset, f.width)
+        && u128::from(c.step) == u128::from(f.step);
     if !same || (n.lost, n.duplicates, n.restarts) != (lost, duplicates, 0) {
         return Err(format!("{c:?} {n:?}, really {lost} lost, {duplicates} twice"));
     }

@@ -12,19 +12,20 @@ use crate::base::group::MembershipId;
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::resolve;
+use crate::base::tap::Depth;
 use crate::base::time::Now;
 use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
-use crate::cli::{
-    CliError, Common, Exit, interfaces, local_offset, loopback, resolve_groups, settings, start,
-};
+use crate::cli::wire::WireArgs;
+use crate::cli::{CliError, Common, Exit, interfaces, local_offset, loopback, resolve_groups, settings};
 use crate::config::Places;
-use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob};
+use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, PingJob, Plan, SendJob};
 use crate::engine::demo::{self, Demo};
 use crate::model::event::EventKind;
 use crate::model::group::Origin;
+use crate::model::pair::Who;
 use crate::model::{Model, Settings};
-use crate::net::{clock, limits};
+use crate::net::{clock, limits, ring};
 use crate::ui::action::Action;
 use crate::ui::dialogs::Standard;
 use crate::ui::layer::Ctx;
@@ -50,6 +51,7 @@ pub fn run(
     groups: Vec<String>,
     demo: bool,
     theme: Option<String>,
+    wire: &WireArgs,
     common: &Common,
 ) -> Result<Exit, CliError> {
     let (config, places) = settings(common)?;
@@ -64,7 +66,17 @@ pub fn run(
     let ifaces = interfaces()?;
     let mut kept = config.groups.clone();
     kept.extend(places.as_ref().map(Places::kept).unwrap_or_default());
-    let rows = first_rows(&groups, &kept, demo, &ifaces)?;
+    let rows = match wire.no_join {
+        true => Vec::new(),
+        false => first_rows(&groups, &kept, demo, &ifaces)?,
+    };
+    let no_tap = ring::tap_available().err();
+    if let (Some(e), true) = (&no_tap, wire.no_join) {
+        // Neither joins nor taps: there would be nothing to see.
+        return Err(CliError::could_not(e.to_string()));
+    }
+    // Without a tap for groups it hears IGMP and MLD at least, where it may.
+    let depth = if no_tap.is_some() { Depth::Off } else { wire.depth().max(Depth::Ears) };
     let senders = match demo {
         true => {
             let lo = loopback(&ifaces)?;
@@ -73,7 +85,11 @@ pub fn run(
         }
         false => None,
     };
-    let mut session = start(&ifaces, common, &config, Settings::default())?;
+    let mut session = super::wire::start(&ifaces, common, &config, Settings::default(), depth)?;
+    session.model.tap_refused(no_tap.map(|e| (e.reason(), e.remedy())));
+    if wire.no_join {
+        wire.watch_only(&mut session, &resolve_groups(&groups, &ifaces)?);
+    }
     for (m, origin, label) in rows {
         session.join(m, origin, label);
     }
@@ -158,6 +174,7 @@ impl Scene {
             utc_offset_s: self.utc_offset_s,
             names: &self.session.names,
             sends: &self.session.sends,
+            ping: self.session.ping.as_ref().map(|(_, p)| &**p),
             recent: &self.recent,
             host: &self.host,
             selected,
@@ -226,6 +243,7 @@ impl Dashboard {
                         moved = true;
                     },
                     recv(self.scene.session.engine().batches()) -> b => if let Ok(b) = b { self.scene.session.hold(b) },
+                    recv(self.scene.session.engine().sights()) -> s => if let Ok(s) = s { self.scene.session.hold_sight(s) },
                     default(wait) => {}
                 }
             }
@@ -281,9 +299,21 @@ impl Dashboard {
 
     fn act(&mut self, action: Action) -> std::io::Result<()> {
         match action {
+            Action::Join { .. } if self.scene.session.refuses_joins() => {
+                self.screen.say("nothing is joined: it was started with --no-join");
+            }
             Action::Join { memberships, typed, keep } => {
+                let from_wire = self.screen.selected().filter(|id| id.is_wire());
                 for m in memberships {
-                    self.scene.session.join(m, Origin::User, None);
+                    let of_wire = from_wire.and_then(|id| self.scene.session.model.group(id));
+                    let same = of_wire.is_some_and(|g| {
+                        (g.membership.endpoint(), &g.membership.iface) == (m.endpoint(), &m.iface)
+                    });
+                    let (id, _) = self.scene.session.join(m, Origin::User, None);
+                    if same {
+                        // It is one row from now on, and stays the selected one.
+                        self.screen.select(Some(id));
+                    }
                 }
                 self.scene.recent.retain(|r| *r != typed);
                 if keep
@@ -294,12 +324,20 @@ impl Dashboard {
                 }
                 self.scene.recent.insert(0, typed);
             }
+            Action::Pair([a, b]) => {
+                let leg = |(row, from)| (row, Who::Sender(from));
+                if let Err(e) = self.scene.session.model.mark_pair(leg(a), leg(b), clock::now()) {
+                    self.screen.say(e.to_string());
+                }
+            }
+            Action::Unpair(id) => self.scene.session.model.unmark_pair(id, clock::now()),
             Action::Leave(ids) => self.scene.session.leave(&ids),
             Action::Undo => {
                 if self.scene.session.undo() == 0 {
                     self.note("nothing was left that could be joined again".to_owned());
                 }
             }
+            Action::Tap(depth) => self.scene.session.command(Command::Tap(depth)),
             Action::Retry(id) => self.scene.session.retry(id),
             Action::Reset(which) => self.scene.session.model.reset(which),
             Action::Send(job) => {
@@ -308,6 +346,8 @@ impl Dashboard {
             Action::SendFile { path, job } => self.send_file(&path, *job),
             Action::SendTest(id) => self.send_test(id),
             Action::StopSend(id) => self.scene.session.command(Command::StopSend(id)),
+            Action::Ping(id, ttl) => self.ping(id, ttl),
+            Action::StopPing => self.scene.session.stop_ping(),
             Action::Respond(id, mode) => self.scene.session.respond(id, mode),
             Action::Block(id, ip) => self.scene.session.command(Command::Block(id, ip)),
             Action::Unblock(id, ip) => self.scene.session.command(Command::Unblock(id, ip)),
@@ -369,6 +409,14 @@ impl Dashboard {
             limit_pps: DEFAULT_LIMIT_PPS,
             await_reply: None,
         });
+    }
+
+    /// Pings the row's group by the row's interface.
+    fn ping(&mut self, id: MembershipId, ttl: u8) {
+        let Some(g) = self.scene.session.model.group(id) else { return };
+        let m = g.membership.clone();
+        let job = PingJob { ttl, filter: m.filter.clone(), ..PingJob::new(m.endpoint(), m.iface.clone()) };
+        self.scene.session.start_ping(job);
     }
 
     fn signal(&mut self, signal: Signal) -> std::io::Result<()> {

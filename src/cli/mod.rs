@@ -18,26 +18,30 @@ use crate::base::group::Membership;
 use crate::base::iface::{Iface, IfaceKind};
 use crate::base::registry::Registry;
 use crate::base::resolve::{self, Context};
+use crate::base::tap::Depth;
 use crate::base::time::Wall;
 use crate::base::units;
 use crate::config::{Config, Places};
-use crate::engine::Options;
 use crate::export::table;
 use crate::model::group::Origin;
 use crate::model::{Settings, filter};
 use crate::net::socket::{Receiver, SocketOptions};
-use crate::net::{iface, limits, ring};
+use crate::net::{iface, limits};
 
 mod dashboard;
 mod demo;
 mod output;
+mod ping;
+mod privileges;
 mod respond;
 mod send;
 mod session;
 mod signals;
 mod watch;
+mod wire;
 
 use session::Session;
+use wire::WireArgs;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +125,16 @@ struct Cli {
     #[arg(long, value_name = "NAME")]
     theme: Option<String>,
 
+    /// Give up all privileges for good once the first sockets are open. Afterwards no packet ring, no port below
+    /// 1024 and no receive buffer beyond net.core.rmem_max can be had any more, also not for a group that is
+    /// joined later or an interface that returns. Without it one thread keeps the network capabilities and uses
+    /// them for such calls alone
+    #[arg(long, global = true)]
+    drop_privileges: bool,
+
+    #[command(flatten)]
+    wire: WireArgs,
+
     #[command(flatten)]
     common: Common,
 }
@@ -171,6 +185,8 @@ enum Command {
     Watch(WatchArgs),
     /// Send test messages to a group
     Send(Box<send::SendArgs>),
+    /// Ask who answers on a group: round trips, loss each way, hops, of every mcscope that responds
+    Ping(ping::PingArgs),
     /// Answer what arrives on groups with a unicast reply to its sender
     Respond(respond::RespondArgs),
     /// List the interfaces, their addresses, and which are joined by default
@@ -205,8 +221,17 @@ enum Command {
 #[derive(Args)]
 struct WatchArgs {
     /// Groups to watch
-    #[arg(value_name = "GROUP", required = true)]
+    #[arg(value_name = "GROUP", required_unless_present_any = ["pair", "wire", "no_join"])]
     groups: Vec<String>,
+
+    /// Two streams that are A and B of one feed, as in --pair 10.0.0.1@232.1.1.1:5004%eth0
+    /// 10.0.0.1@232.1.1.1:5004%eth1: skew, what each lost, what both lost. Both are joined; with SOURCE@ it
+    /// is that sender's stream, without it the first that is heard. Can be given again for another feed
+    #[arg(long, num_args = 2, value_names = ["A", "B"], action = clap::ArgAction::Append)]
+    pair: Vec<String>,
+
+    #[command(flatten)]
+    wire: WireArgs,
 
     /// json is one object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -286,7 +311,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     // A thread and a descriptor for each group: the soft limit is for programs that use select().
     let _ = limits::raise_open_files();
-    match dispatch(cli) {
+    let held = match privileges::hold(cli.drop_privileges) {
+        Ok(held) => held,
+        Err(e) => {
+            eprintln!("mcscope: {e}");
+            return ExitCode::from(e.code);
+        }
+    };
+    let outcome = dispatch(cli);
+    held.release();
+    match outcome {
         Ok(exit) => exit.into(),
         Err(e) => {
             eprintln!("mcscope: {e}");
@@ -301,12 +335,15 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             if cli.demo && !cli.groups.is_empty() {
                 return Err(CliError::usage("--demo brings its own groups: leave the others out"));
             }
-            dashboard(cli.groups, cli.demo, cli.theme, &cli.common)
+            if cli.demo && cli.wire.no_join {
+                return Err(CliError::usage("--demo joins groups of its own: leave --no-join out"));
+            }
+            dashboard(cli.groups, cli.demo, cli.theme, &cli.wire, &cli.common)
         }
         Some(Command::Demo { theme }) => {
             let common =
                 Common { rcvbuf: None, capture: CaptureArg::Sockets, no_resolve: false, config: None };
-            dashboard(Vec::new(), true, theme, &common)
+            dashboard(Vec::new(), true, theme, &WireArgs::default(), &common)
         }
         Some(Command::Watch(args)) => {
             let filter = match &args.filter {
@@ -315,11 +352,21 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             };
             let (config, _) = settings(&args.common)?;
             let ifaces = interfaces()?;
-            let rows = resolve_groups(&args.groups, &ifaces)?;
+            let rows =
+                if args.groups.is_empty() { Vec::new() } else { resolve_groups(&args.groups, &ifaces)? };
+            let legs = args.pair.iter().map(|spec| leg(spec, &ifaces)).collect::<Result<Vec<_>, _>>()?;
             let keep = Settings { keep_packets: false };
-            let mut session = start(&ifaces, &args.common, &config, keep)?;
-            for m in rows {
-                session.join(m, Origin::User, None);
+            args.wire.available()?;
+            let mut session = wire::start(&ifaces, &args.common, &config, keep, args.wire.depth())?;
+            if args.wire.no_join {
+                args.wire.watch_only(&mut session, &rows);
+            } else {
+                for m in rows {
+                    session.join(m, Origin::User, None);
+                }
+            }
+            for two in legs.chunks_exact(2) {
+                session.pair(&two[0], &two[1]).map_err(|e| CliError::usage(format!("--pair: {e}")))?;
             }
             let watch = watch::Watch {
                 format: args.format,
@@ -333,6 +380,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             watch::run(session, &watch)
         }
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Respond(args)) => respond::run(&args),
         Some(Command::Interfaces { json }) => {
             let list = interfaces()?;
@@ -413,6 +461,19 @@ fn resolve_groups(texts: &[String], ifaces: &[Iface]) -> Result<Vec<Membership>,
     Ok(found.memberships)
 }
 
+/// One side of `--pair`: exactly one membership.
+fn leg(spec: &str, ifaces: &[Iface]) -> Result<Membership, CliError> {
+    let mut found = resolve_groups(&[spec.to_owned()], ifaces)?;
+    match (found.pop(), found.first()) {
+        (Some(one), None) => Ok(one),
+        (Some(one), Some(other)) => Err(CliError::usage(format!(
+            "--pair: {spec} stands for {} rows (as {other} and {one}): name one group and one interface",
+            found.len() + 1
+        ))),
+        (None, _) => Err(CliError::usage(format!("--pair: {spec} stands for no group"))),
+    }
+}
+
 fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, CliError> {
     let rcvbuf = match common.rcvbuf.as_ref().or(config.rcvbuf.as_ref()) {
         None => None,
@@ -426,14 +487,7 @@ fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, Cli
 }
 
 fn start(ifaces: &[Iface], common: &Common, config: &Config, keep: Settings) -> Result<Session, CliError> {
-    let capture = Capture::from(common.capture);
-    if capture == Capture::Ring {
-        // Before anything is joined: with sockets instead, the figures would be others.
-        ring::available().map_err(|e| CliError::could_not(e.to_string()))?;
-    }
-    let options = Options { capture, sockets: socket_options(common, config)? };
-    Session::start(ifaces, options, keep)
-        .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))
+    wire::start(ifaces, common, config, keep, Depth::Off)
 }
 
 /// Seconds east of UTC of local time at a moment.
@@ -446,6 +500,7 @@ fn dashboard(
     groups: Vec<String>,
     demo: bool,
     theme: Option<String>,
+    wire: &WireArgs,
     common: &Common,
 ) -> Result<Exit, CliError> {
     use std::io::IsTerminal;
@@ -459,7 +514,7 @@ fn dashboard(
             "the dashboard needs a terminal; `mcscope watch GROUP…` works without one",
         ));
     }
-    dashboard::run(groups, demo, theme, common)
+    dashboard::run(groups, demo, theme, wire, common)
 }
 
 #[cfg(test)]

@@ -9,10 +9,16 @@ use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::units;
-use crate::engine::command::{Command, Respond, SendId, SendJob, SendProgress, SendState, Update};
+use crate::cli::privileges;
+use crate::engine::command::{
+    Command, PingId, PingJob, PingProgress, Respond, SendId, SendJob, SendProgress, SendState, Update,
+};
 use crate::engine::{Engine, Options};
 use crate::model::event::EventKind;
 use crate::model::group::{JoinState, Origin};
+use crate::model::pair::{PairId, Who};
+use crate::model::pairs::PairError;
+use crate::model::seen::Sight;
 use crate::model::{Model, Settings};
 use crate::net::clock;
 
@@ -20,6 +26,8 @@ use crate::net::clock;
 const SENDS_MAX: usize = 100;
 /// Names of addresses that are remembered; all are forgotten when there are more.
 const NAMES_MAX: usize = 65_536;
+/// Sights of taps that are counted before the joined groups have their turn again.
+const SIGHTS_A_TURN: usize = 32;
 /// Leaves that can be undone.
 const UNDO_MAX: usize = 100;
 
@@ -36,10 +44,16 @@ pub struct Session {
     next_send: u32,
     left: Vec<Vec<LeftRow>>,
     held: Option<Box<Batch>>,
+    held_sight: Option<Box<Sight>>,
+    /// Nothing is joined, whoever asks.
+    no_join: bool,
     /// Names of addresses, as far as they were looked up.
     pub names: HashMap<IpAddr, Option<Arc<str>>>,
     /// The sends of this run, oldest first.
     pub sends: Vec<(SendId, SendProgress)>,
+    /// The ping of the dashboard: the running one, or the one before.
+    pub ping: Option<(PingId, Box<PingProgress>)>,
+    next_ping: u32,
     /// How sends ended since the front end last looked, in words.
     pub ended: Vec<String>,
 }
@@ -61,10 +75,24 @@ impl Session {
             next_send: 0,
             left: Vec::new(),
             held: None,
+            held_sight: None,
+            no_join: false,
             names: HashMap::new(),
             sends: Vec::new(),
+            ping: None,
+            next_ping: 0,
             ended: Vec::new(),
         })
+    }
+
+    /// From now on nothing is joined, whoever asks for it.
+    pub fn refuse_joins(&mut self) {
+        self.no_join = true;
+    }
+
+    /// Whether nothing is joined, whoever asks.
+    pub fn refuses_joins(&self) -> bool {
+        self.no_join
     }
 
     /// The engine's channels, to wait on.
@@ -93,6 +121,16 @@ impl Session {
         (self.join_as(Arc::new(membership), origin, label), true)
     }
 
+    /// Joins two rows and marks what comes by them as A and B of one feed. With a source-specific
+    /// membership it is that sender's stream, otherwise the first one's that is heard.
+    ///
+    /// # Errors
+    /// When they are the same, or too many are compared already.
+    pub fn pair(&mut self, a: &Membership, b: &Membership) -> Result<PairId, PairError> {
+        let [a, b] = [a, b].map(|m| (self.join(m.clone(), Origin::User, None).0, Who::Anyone));
+        self.model.mark_pair(a, b, clock::now())
+    }
+
     fn join_as(
         &mut self,
         membership: Arc<Membership>,
@@ -102,6 +140,12 @@ impl Session {
         let id = MembershipId(self.next_row);
         self.next_row += 1;
         self.model.add(id, membership.clone(), origin, label);
+        if self.no_join {
+            let remedy = Some("start without --no-join to join groups".to_owned());
+            let error = format!("cannot join {membership}: --no-join only watches");
+            self.model.failed(id, error, remedy, clock::now());
+            return id;
+        }
         if !self.engine.command(Command::Join { id, membership }) {
             let error = "the engine does not keep up with so many joins".to_owned();
             self.model.failed(id, error, Some("try again".into()), clock::now());
@@ -125,6 +169,7 @@ impl Session {
         }
         for &id in ids {
             self.engine.command(Command::Leave(id));
+            self.engine.command(Command::Stands(id, None));
             self.model.left(id, clock::now());
         }
     }
@@ -167,6 +212,24 @@ impl Session {
         id
     }
 
+    /// Starts to ping; one that runs is stopped.
+    pub fn start_ping(&mut self, job: PingJob) {
+        self.stop_ping();
+        let id = PingId(self.next_ping);
+        self.next_ping += 1;
+        self.ping = Some((id, Box::new(PingProgress::new(&job))));
+        self.engine.command(Command::Ping(id, Box::new(job)));
+    }
+
+    /// Stops the ping; its figures stay.
+    pub fn stop_ping(&mut self) {
+        if let Some((id, p)) = &self.ping
+            && p.state == SendState::Running
+        {
+            self.engine.command(Command::StopPing(*id));
+        }
+    }
+
     /// Passes a command on as it is.
     pub fn command(&self, command: Command) {
         self.engine.command(command);
@@ -199,7 +262,20 @@ impl Session {
             counted(&self.model, &batch);
             self.engine.recycle(batch);
         }
+        // The joined groups came first; a flood on the wire has to wait.
+        for _ in 0..SIGHTS_A_TURN {
+            let next = self.held_sight.take().or_else(|| self.engine.sights().try_recv().ok());
+            let Some(mut sight) = next else { break };
+            any = true;
+            saw(&mut self.model, &mut sight, &mut seen, &mut counted);
+            self.engine.recycle_sight(sight);
+        }
         any
+    }
+
+    /// Keeps what a tap saw that a loop got while it waited.
+    pub fn hold_sight(&mut self, sight: Box<Sight>) {
+        self.held_sight = Some(sight);
     }
 
     /// Keeps a batch that a loop got while it waited; the next [`Session::pump`] counts it first.
@@ -209,6 +285,15 @@ impl Session {
 
     /// Takes one update, for a loop that waited on the channel itself.
     pub fn update(&mut self, update: Update) {
+        if let Update::Pinging(id, p) = update {
+            if let Some((_, now)) = self.ping.as_mut().filter(|(i, _)| *i == id) {
+                if p.state != SendState::Running && now.state == SendState::Running {
+                    self.model.note(EventKind::Send, None, ping_ended(&p), clock::now());
+                }
+                **now = *p;
+            }
+            return;
+        }
         if let Update::Sending(id, p) = &update
             && let Some(text) = send_ended(p)
             && self.sends.iter().any(|(i, _)| i == id)
@@ -216,7 +301,30 @@ impl Session {
             self.model.note(EventKind::Send, None, text.clone(), clock::now());
             self.ended.push(text);
         }
+        let settled = matches!(update, Update::Joined(..) | Update::Failed { .. });
+        let moved = match &update {
+            Update::Joined(id, _) | Update::Failed { id, .. } | Update::Filter(id, ..) => Some(*id),
+            _ => None,
+        };
         take(&mut self.model, &mut self.names, &mut self.sends, update);
+        // What a tap sees of a row that stands is the row's, and else the wire's own.
+        if let Some(g) = moved.and_then(|id| self.model.group(id)) {
+            let stands = matches!(g.join, JoinState::Joined(_)).then(|| g.membership.clone());
+            self.engine.command(Command::Stands(g.id, stands));
+        }
+        if settled && privileges::to_be_dropped() {
+            self.drop_privileges();
+        }
+    }
+
+    /// Gives up the privileges when every row has its socket or has failed.
+    fn drop_privileges(&mut self) {
+        if self.model.groups().any(|g| matches!(g.join, JoinState::Joining)) {
+            return;
+        }
+        if let Some(text) = privileges::sockets_open() {
+            self.model.note(EventKind::Note, None, text, clock::now());
+        }
     }
 
     /// Ends receiving and sending; what was still under way is counted.
@@ -240,9 +348,25 @@ impl Session {
         for update in told {
             take(model, names, sends, update);
         }
+        while let Some(mut sight) = self.held_sight.take().or_else(|| self.engine.sights().try_recv().ok()) {
+            saw(&mut self.model, &mut sight, &mut seen, &mut counted);
+        }
         self.model.advance(clock::now());
         self.model.finish();
     }
+}
+
+/// Counts what a tap saw, with a look at it before and after.
+fn saw(
+    model: &mut Model,
+    sight: &mut Sight,
+    seen: &mut impl FnMut(&Model, &mut Batch),
+    counted: &mut impl FnMut(&Model, &Batch),
+) {
+    model.sort(sight);
+    seen(model, &mut sight.batch);
+    model.saw(sight);
+    counted(model, &sight.batch);
 }
 
 /// How a send ended, in one line; `None` while it runs.
@@ -258,6 +382,23 @@ fn send_ended(p: &SendProgress) -> Option<String> {
         SendState::Done | SendState::Stopped => {
             let stopped = if p.state == SendState::Stopped { ", stopped" } else { "" };
             Some(format!("sent {}{to}{stopped}{fault}", units::packets(p.sent)))
+        }
+    }
+}
+
+/// How a ping ended, in one line.
+fn ping_ended(p: &PingProgress) -> String {
+    match &p.state {
+        SendState::Failed(error) => error.clone(),
+        _ => {
+            let n = p.pings.peers().len();
+            format!(
+                "pinged {} by {}: {} sent, {n} responder{}",
+                p.job.to,
+                p.job.iface,
+                units::packets(p.pings.count()),
+                if n == 1 { "" } else { "s" }
+            )
         }
     }
 }
@@ -285,6 +426,7 @@ fn take(
                 model.nic_drops(&name, drops);
             }
         }
+        Update::Tap(iface, state) => model.tap(&iface, state, now),
         Update::RingDrops(iface, drops) => model.ring_drops(&iface, drops, now),
         Update::Own(endpoint) => model.own(endpoint),
         Update::Sending(id, progress) => {
@@ -292,6 +434,8 @@ fn take(
                 *p = progress;
             }
         }
+        // The session keeps it itself: see `Session::update`.
+        Update::Pinging(..) => {}
         Update::Name(ip, name) => {
             if names.len() >= NAMES_MAX {
                 names.clear();

@@ -12,11 +12,12 @@ use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Exit, Format, local_offset};
 use crate::export::stats::Reporter;
-use crate::export::{json, plain, stats};
+use crate::export::{feed, json, plain, stats};
 use crate::model::Model;
 use crate::model::event::{Event, EventKind};
 use crate::model::filter::{Expr, Packeted};
 use crate::model::group::{Group, JoinState};
+use crate::model::seen::TapState;
 use crate::net::clock;
 
 /// What to print and when to end.
@@ -47,7 +48,7 @@ impl Watch {
 }
 
 /// While datagrams come, the next look is this much later: many batches a turn, one wake-up.
-const NAP: Duration = Duration::from_millis(2);
+const NAP: Duration = Duration::from_millis(1);
 /// Silence is noticed within this.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -103,7 +104,7 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
         if watch.count.is_some_and(|n| printer.counted >= n) || end.is_some_and(|e| now >= e) {
             break Exit::Done;
         }
-        if nothing_joined(&session.model) {
+        if nothing_joined(&session.model) || nothing_seen(&session.model) {
             break Exit::CouldNotRun;
         }
         if now >= next_stats {
@@ -128,6 +129,10 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
                 }
                 recv(session.engine().batches()) -> b => {
                     if let Ok(b) = b { session.hold(b) }
+                    None
+                }
+                recv(session.engine().sights()) -> s => {
+                    if let Ok(s) = s { session.hold_sight(s) }
                     None
                 }
                 default(wait) => None,
@@ -164,6 +169,14 @@ fn limit(batch: &mut Batch, count: Option<u64>, counted: &std::cell::Cell<u64>) 
 fn nothing_joined(model: &Model) -> bool {
     model.group_count() > 0
         && model.groups().all(|g| matches!(g.join, JoinState::Failed { .. }) && g.since.is_none())
+}
+
+/// Whether nothing was to be joined, and every tap has failed.
+fn nothing_seen(model: &Model) -> bool {
+    let mut taps = model.wire().ifaces().peekable();
+    model.group_count() == 0
+        && taps.peek().is_some()
+        && taps.all(|(_, t)| matches!(t.state, TapState::Failed { .. }))
 }
 
 impl Printer<'_> {
@@ -262,15 +275,21 @@ impl Printer<'_> {
         let rank = if last { Rank::Must } else { Rank::Stats };
         let (out, watch) = (&self.out, self.watch);
         match watch.format {
-            Format::Json => self.reporter.report(model, out.dropped(), last, |s| {
-                out.line(rank, json::stats(at, &s, last));
-            }),
+            Format::Json => {
+                self.reporter.report(model, out.dropped(), last, |s| {
+                    out.line(rank, json::stats(at, &s, last));
+                });
+                feed::json(model, at, last).for_each(|line| {
+                    out.line(rank, line);
+                });
+            }
             Format::Csv if watch.stats_only => self.reporter.report(model, out.dropped(), last, |s| {
                 out.line(rank, stats::csv(at, &s));
             }),
             Format::Csv => {}
             Format::Text => {
                 let mut text = plain::summary(model, self.utc_offset_s);
+                text.push_str(&feed::plain(model));
                 if out.dropped() > 0 {
                     text.push_str(&format!("{} lines left out: the reader is too slow\n", out.dropped()));
                 }

@@ -8,8 +8,12 @@ use std::time::Duration;
 
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
+use crate::base::tap::Depth;
 use crate::model::event::EventKind;
 use crate::model::group::Buffer;
+use crate::model::seen::TapState;
+
+pub use crate::engine::pinger::{PingId, PingJob, PingProgress};
 
 /// The number of a send for as long as the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +43,17 @@ pub enum Command {
     Send(SendId, Box<SendJob>),
     /// Stop a send.
     StopSend(SendId),
+    /// Start to ping a group.
+    Ping(PingId, Box<PingJob>),
+    /// Stop a ping.
+    StopPing(PingId),
+    /// Look at the wire of each interface that joins take or that a row is on, so deep.
+    Tap(Depth),
+    /// Taps look at these interfaces too, whatever joins would take.
+    TapOn(Vec<Arc<str>>),
+    /// A row stands with this membership (`Some`), or does not any more: a tap counts what it takes apart.
+    /// The front end says it, which is the one that hears of it from the listeners.
+    Stands(MembershipId, Option<Arc<Membership>>),
     /// Look up the name of an address; at most one [`Update::Name`] follows.
     Resolve(IpAddr),
 }
@@ -87,10 +102,14 @@ pub enum Update {
     NicDrops(Vec<(Arc<str>, u64)>),
     /// Cumulative drops of an interface's packet ring, over all rings it had.
     RingDrops(Arc<str>, u64),
+    /// What the tap of an interface is doing.
+    Tap(Arc<str>, TapState),
     /// A socket of ours sends from here.
     Own(Endpoint),
     /// How a send is getting on: several times a second, and once when it ends.
     Sending(SendId, SendProgress),
+    /// How a ping is getting on: several times a second, and once when it ends.
+    Pinging(PingId, Box<PingProgress>),
     /// The name of an address, or that it has none.
     Name(IpAddr, Option<Arc<str>>),
     /// Something for the event log.

@@ -11,11 +11,16 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use crate::base::batch::{Account, Capture};
 use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
-use crate::engine::command::{Command, Respond, SendId, SendProgress, SendState, Update};
+use crate::base::tap::Depth;
+use crate::engine::command::{
+    Command, PingId, PingJob, PingProgress, Respond, SendId, SendProgress, SendState, Update,
+};
 use crate::engine::listener::{Listener, Message, Shared, Start};
 use crate::engine::names::Names;
+use crate::engine::pinger::Pinging;
 use crate::engine::ring::{Order, RingListener};
 use crate::engine::sender::Sending;
+use crate::engine::tap::{Sights, Taps};
 use crate::model::event::EventKind;
 use crate::net::iface::{self, Watch};
 use crate::net::wake::Waker;
@@ -25,6 +30,8 @@ use crate::net::{NetError, counters};
 const COUNTERS_EVERY: Duration = Duration::from_secs(1);
 /// Sends that may run at once.
 const SENDS_MAX: usize = 32;
+/// Pings that may run at once.
+const PINGS_MAX: usize = 8;
 
 struct Row {
     membership: Arc<Membership>,
@@ -49,11 +56,13 @@ pub(super) struct Supervisor {
     /// What the rings of each interface dropped that are no more.
     ring_drops: BTreeMap<Arc<str>, u64>,
     sends: BTreeMap<SendId, Sending>,
+    pings: BTreeMap<PingId, Pinging>,
     ifaces: Vec<Iface>,
     own: Arc<[IpAddr]>,
     names: Option<Names>,
     /// Indexes that lost their carrier and have not got it back.
     dark: Vec<u32>,
+    taps: Taps,
 }
 
 impl Supervisor {
@@ -61,10 +70,12 @@ impl Supervisor {
         commands: Receiver<Command>,
         shared: Shared,
         ifaces: Vec<Iface>,
+        (depth, sights): (Depth, Sights),
     ) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("supervisor".into()).spawn(move || {
             let own = own_addresses(&ifaces);
             let names = Names::spawn(shared.updates.clone()).ok();
+            let taps = Taps::new(depth, shared.options.rcvbuf, sights, shared.updates.clone());
             let supervisor = Supervisor {
                 commands,
                 shared,
@@ -72,10 +83,12 @@ impl Supervisor {
                 rings: BTreeMap::new(),
                 ring_drops: BTreeMap::new(),
                 sends: BTreeMap::new(),
+                pings: BTreeMap::new(),
                 ifaces,
                 own,
                 names,
                 dark: Vec::new(),
+                taps,
             };
             supervisor.run();
         })
@@ -92,6 +105,7 @@ impl Supervisor {
             }
         };
         self.say(Update::Ifaces(self.ifaces.clone()));
+        self.taps.follow(&self.ifaces);
         let mut next_counters = Instant::now();
         loop {
             if Instant::now() >= next_counters {
@@ -100,6 +114,7 @@ impl Supervisor {
                     let _ = self.shared.updates.try_send(Update::NicDrops(list));
                 }
                 self.sends.retain(|_, s| !s.ended());
+                self.pings.retain(|_, p| !p.ended());
             }
             select! {
                 recv(self.commands) -> command => match command {
@@ -127,15 +142,21 @@ impl Supervisor {
         }
         self.rings.values().for_each(RingListener::stop);
         self.sends.values().for_each(Sending::stop);
+        self.pings.values().for_each(Pinging::stop);
         for row in std::mem::take(&mut self.rows).into_values() {
             row.listener.map(Listener::join);
         }
+        self.shared.gatherers.end();
         for ring in std::mem::take(&mut self.rings).into_values() {
             ring.join();
         }
         for send in std::mem::take(&mut self.sends).into_values() {
             send.join();
         }
+        for ping in std::mem::take(&mut self.pings).into_values() {
+            ping.join();
+        }
+        self.taps.end();
     }
 
     fn command(&mut self, command: Command) {
@@ -174,6 +195,15 @@ impl Supervisor {
                     s.stop();
                 }
             }
+            Command::Ping(id, job) => self.ping(id, *job),
+            Command::StopPing(id) => {
+                if let Some(p) = self.pings.get(&id) {
+                    p.stop();
+                }
+            }
+            Command::Tap(depth) => self.taps.set_depth(depth, &self.ifaces),
+            Command::TapOn(names) => self.taps.look_at(names, &self.ifaces),
+            Command::Stands(id, membership) => self.taps.stands(id, membership, &self.ifaces),
             Command::Resolve(ip) => {
                 if let Some(names) = &self.names {
                     names.ask(ip);
@@ -305,6 +335,25 @@ impl Supervisor {
         }
     }
 
+    fn ping(&mut self, id: PingId, job: PingJob) {
+        self.pings.retain(|_, p| !p.ended());
+        let refused = if self.pings.len() >= PINGS_MAX {
+            format!("{PINGS_MAX} pings run already: stop one of them")
+        } else if let Some(ifindex) = index_of(&self.ifaces, &job.iface) {
+            match Pinging::spawn(id, job.clone(), ifindex, self.shared.updates.clone()) {
+                Ok(pinging) => {
+                    self.pings.insert(id, pinging);
+                    return;
+                }
+                Err(e) => format!("cannot start a thread to ping: {e}"),
+            }
+        } else {
+            format!("cannot ping {}: {}", job.to, no_such(&self.ifaces, &job.iface))
+        };
+        let state = SendState::Failed(refused);
+        self.say(Update::Pinging(id, Box::new(PingProgress { state, ..PingProgress::new(&job) })));
+    }
+
     /// Follows what happened to the interfaces.
     fn changed(&mut self, changed: Changed) {
         if changed.ifaces == self.ifaces && changed.lost_carrier.is_empty() {
@@ -313,6 +362,7 @@ impl Supervisor {
         let before = std::mem::replace(&mut self.ifaces, changed.ifaces);
         self.own = own_addresses(&self.ifaces);
         self.say(Update::Ifaces(self.ifaces.clone()));
+        self.taps.follow(&self.ifaces);
         self.dark.extend(changed.lost_carrier);
         let ids: Vec<MembershipId> = self.rows.keys().copied().collect();
         for id in ids {

@@ -36,8 +36,29 @@ pub enum EventKind {
     InterfaceChanged,
     /// Datagrams were dropped on this host.
     Dropped,
+    /// Datagrams were seen on the wire of a joined group and not delivered, and no counter of ours
+    /// says why.
+    NotDelivered,
+    /// A group that nobody joined was seen on the wire.
+    WireSeen,
+    /// A tap was switched on or off, or cannot be had.
+    Tap,
     /// The wall clock was set.
     ClockStep,
+    /// A query of IGMP or MLD was heard.
+    Query,
+    /// Hosts joined, left or changed groups on the wire, or answered a query.
+    Report,
+    /// A querier appeared, changed or is gone; the version in force changed.
+    Querier,
+    /// Another program on this host joined or left a group.
+    HostMembership,
+    /// When a membership will be cut, and what came of it.
+    Forecast,
+    /// Two streams are compared as one feed, or are not any more.
+    Feed,
+    /// Numbers were lost on both streams of a feed.
+    FeedLost,
     /// A send or the responder began, ended or met an error.
     Send,
     /// Something the user should know that fits nowhere else.
@@ -60,7 +81,17 @@ impl EventKind {
             EventKind::MarkingChanged => "marking_changed",
             EventKind::InterfaceChanged => "interface_changed",
             EventKind::Dropped => "dropped",
+            EventKind::NotDelivered => "not_delivered",
+            EventKind::WireSeen => "wire_seen",
+            EventKind::Tap => "tap",
             EventKind::ClockStep => "clock_step",
+            EventKind::Query => "query",
+            EventKind::Report => "report",
+            EventKind::Querier => "querier",
+            EventKind::HostMembership => "host_membership",
+            EventKind::Forecast => "forecast",
+            EventKind::Feed => "feed",
+            EventKind::FeedLost => "feed_lost",
             EventKind::Send => "send",
             EventKind::Note => "note",
         }
@@ -70,7 +101,12 @@ impl EventKind {
     pub fn is_bad(self) -> bool {
         matches!(
             self,
-            EventKind::Failed | EventKind::SourceSilent | EventKind::GroupSilent | EventKind::Dropped
+            EventKind::Failed
+                | EventKind::SourceSilent
+                | EventKind::GroupSilent
+                | EventKind::Dropped
+                | EventKind::FeedLost
+                | EventKind::NotDelivered
         )
     }
 }

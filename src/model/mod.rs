@@ -5,6 +5,7 @@
 //! gives the same figures to the last digit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::batch::{Batch, Capture, SLOTS};
@@ -23,20 +24,29 @@ pub mod group;
 pub mod here;
 pub mod history;
 pub mod media;
+pub mod memberships;
+pub mod numbers;
 pub mod packets;
+pub mod pair;
+pub mod pairs;
+pub mod ping;
 pub mod quantile;
 pub mod rate;
 pub(crate) mod rerun;
+pub mod seen;
 pub mod sequence;
 pub mod shape;
 pub mod source;
+mod sums;
 mod telling;
 
 use event::{Event, EventKind, EventLog};
-use finder::Counter;
 use group::{Buffer, Group, JoinState, Origin};
+use memberships::Memberships;
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
+use pair::Pair;
 use rate::Rate;
+use seen::Wire;
 use source::{Counters, NO_HINT, Stamp, State};
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
@@ -121,9 +131,15 @@ pub struct Model {
     order: Vec<MembershipId>,
     ifaces: Vec<IfaceState>,
     rings: BTreeMap<Arc<str>, RingDrops>,
+    memberships: Memberships,
     capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
+    pairs: Vec<Pair>,
+    next_pair: u32,
+    /// The addresses of this host.
+    here_ips: BTreeSet<IpAddr>,
+    wire: Wire,
     now: Now,
     clock_offset_ns: i64,
 }
@@ -137,9 +153,14 @@ impl Model {
             order: Vec::new(),
             ifaces: Vec::new(),
             rings: BTreeMap::new(),
+            memberships: Memberships::default(),
             capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
+            pairs: Vec::new(),
+            next_pair: 0,
+            here_ips: BTreeSet::new(),
+            wire: Wire::default(),
             now,
             clock_offset_ns: now.offset_ns(),
         }
@@ -150,22 +171,28 @@ impl Model {
         self.now
     }
 
-    /// The rows, in the order in which they were asked for.
+    /// The joined rows, in the order in which they were asked for.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = &Group> + '_ {
         self.order.iter().filter_map(|id| self.group(*id))
     }
 
-    /// Number of rows.
+    /// Number of joined rows.
     pub fn group_count(&self) -> usize {
         self.order.len()
     }
 
-    /// The row of this number.
+    /// The row of this number, joined or seen on the wire.
     pub fn group(&self, id: MembershipId) -> Option<&Group> {
+        if id.is_wire() {
+            return self.wire.rows.get(&id).map(|g| &**g);
+        }
         self.groups.get(id.0 as usize)?.as_deref()
     }
 
     fn group_mut(&mut self, id: MembershipId) -> Option<&mut Group> {
+        if id.is_wire() {
+            return self.wire.rows.get_mut(&id).map(|g| &mut **g);
+        }
         self.groups.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
@@ -225,6 +252,8 @@ impl Model {
         g.stood(buffer, at);
         let membership = g.membership.clone();
         self.capture = capture;
+        self.stands(id, now);
+        self.memberships.joined(&membership.iface, membership.group, at);
         match (stood_before, asked) {
             (false, _) => self.note_group(EventKind::Joined, id, now, format!("joined {membership}")),
             (true, true) => {
@@ -247,6 +276,9 @@ impl Model {
     pub fn rejoined(&mut self, id: MembershipId, why: &str, now: Now) {
         let Some(g) = self.group(id) else { return };
         let text = format!("joined {} again: {why}", g.membership);
+        let (iface, group) = (g.membership.iface.clone(), g.membership.group);
+        self.stands(id, now);
+        self.memberships.joined(&iface, group, Stamp { mono: now.mono, wall: now.wall });
         self.note_group(EventKind::Rejoined, id, now, text);
     }
 
@@ -259,6 +291,7 @@ impl Model {
         };
         g.join = JoinState::Failed { error, remedy };
         g.state = State::Failed;
+        g.compare = None;
         self.note_group(EventKind::Failed, id, now, text);
     }
 
@@ -274,15 +307,21 @@ impl Model {
     pub fn left(&mut self, id: MembershipId, now: Now) {
         let Some(g) = self.group(id) else { return };
         let text = format!("left {}", g.membership);
+        let (iface, group) = (g.membership.iface.clone(), g.membership.group);
         self.note_group(EventKind::Left, id, now, text);
+        self.row_left(id, now);
         self.groups[id.0 as usize] = None;
         self.order.retain(|&o| o != id);
+        if !self.groups().any(|g| g.membership.group == group && g.membership.iface == iface) {
+            self.memberships.left(&iface, group);
+        }
     }
 
     /// The membership's filter changed (a source was blocked or unblocked).
     pub fn filter_changed(&mut self, id: MembershipId, membership: Arc<Membership>, text: String, now: Now) {
         if let Some(g) = self.group_mut(id) {
             g.membership = membership;
+            self.stands(id, now);
             self.note_group(EventKind::Note, id, now, text);
         }
     }
@@ -359,6 +398,8 @@ impl Model {
                 iface,
             });
         }
+        self.here_ips = self.addresses_here();
+        self.memberships.set_ifaces(self.ifaces.iter().map(|i| &i.iface));
         for old in &before {
             if self.iface(&old.iface.name).is_none() {
                 let text = format!("{} vanished", old.iface.name);
@@ -421,13 +462,14 @@ impl Model {
                 g.dropped(a, received.mono);
             }
         }
-        let Model { groups, own, events, .. } = self;
+        let Model { groups, own, events, pairs, .. } = self;
         for run in batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
             let id = run[0].membership.0 as usize;
             // A row that was left while its last batch was under way has no place any more.
             let Some(group) = groups.get_mut(id).and_then(Option::as_deref_mut) else { continue };
             let mut hints = [NO_HINT; SLOTS];
             group.sources.hints(run.iter().map(|d| d.source), &mut hints);
+            let paired = pairs.iter().any(|p| p.is_of(group.id));
             for (i, d) in run.iter().enumerate() {
                 let at = Stamp { mono: group.arrival(d, received), wall: d.time };
                 let hint = hints.get(i).copied().unwrap_or(NO_HINT);
@@ -437,6 +479,9 @@ impl Model {
                 {
                     telling::tell(events, group, d.source, new, noticed, at);
                 }
+                if let (true, Some((place, ..))) = (paired, found) {
+                    pairs::take(pairs, group, place, d, batch.payload(d), at.mono);
+                }
             }
             group.clock(received.offset_ns());
         }
@@ -444,6 +489,9 @@ impl Model {
             if let Some(g) = self.group_mut(a.membership) {
                 g.account(a, received.mono);
             }
+        }
+        if self.wire.depth().shows_groups() {
+            self.delivered(batch);
         }
     }
 
@@ -461,6 +509,9 @@ impl Model {
         for g in groups.iter_mut().flatten() {
             telling::settle_group(events, g, now);
         }
+        self.settle_wire(now);
+        self.follow_memberships(now);
+        self.settle_pairs(now);
     }
 
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
@@ -474,47 +525,24 @@ impl Model {
                 s.finish(&mut g.here);
             }
         }
-    }
-
-    /// Somebody looks at a sender of this row, or at none: it is kept with detail, however many there
-    /// are.
-    pub fn look_at(&mut self, id: MembershipId, from: Option<Endpoint>) {
-        let now = self.now.mono;
-        if let Some(g) = self.group_mut(id) {
-            g.sources.look_at(from, now);
-        }
-    }
-
-    /// The user says where the counter of a sender's payload is, or (`None`) that it has none.
-    pub fn name_counter(&mut self, id: MembershipId, from: Endpoint, counter: Option<Counter>) {
-        if let Some(d) = self.detail_mut(id, from) {
-            d.name_counter(counter);
-        }
-    }
-
-    /// The counter of a sender's payload is to be found again, after [`Model::name_counter`].
-    pub fn find_counter(&mut self, id: MembershipId, from: Endpoint) {
-        if let Some(d) = self.detail_mut(id, from) {
-            d.find_counter();
-        }
-    }
-
-    fn detail_mut(&mut self, id: MembershipId, from: Endpoint) -> Option<&mut detail::Detail> {
-        self.group_mut(id)?.sources.get_mut(from)?.detail.as_deref_mut()
+        self.finish_pairs();
     }
 
     /// Sets the counters of one row, or of all, to zero.
     pub fn reset(&mut self, which: Option<MembershipId>) {
+        self.reset_pairs(which);
         match which {
             Some(id) => {
                 if let Some(g) = self.group_mut(id) {
                     g.reset();
                 }
+                self.compare_anew(id);
             }
             None => {
                 for g in self.groups.iter_mut().flatten() {
                     g.reset();
                 }
+                self.wire.reset();
                 for ring in self.rings.values_mut() {
                     (ring.before_reset, ring.tell_at) = (ring.cumulative, 0);
                 }
@@ -522,69 +550,9 @@ impl Model {
                     i.nic_base = i.nic_base.map(|b| b + i.nic_drops.unwrap_or(0));
                     i.nic_drops = i.nic_drops.map(|_| 0);
                 }
+                self.order.clone().into_iter().for_each(|id| self.compare_anew(id));
             }
         }
-    }
-
-    // ---- sums ------------------------------------------------------------------------------
-
-    /// The whole.
-    pub fn totals(&self) -> Totals {
-        let mut t = self.totals_of(self.groups());
-        for i in &self.ifaces {
-            if let Some(n) = i.nic_drops {
-                *t.nic_drops.get_or_insert_default() += n;
-            }
-        }
-        for ring in self.rings.values() {
-            *t.socket_drops.get_or_insert_default() += ring.drops();
-        }
-        t
-    }
-
-    /// One interface.
-    pub fn totals_of_iface(&self, name: &str) -> Totals {
-        let mut t = self.totals_of(self.groups().filter(|g| &*g.membership.iface == name));
-        t.nic_drops = self.iface(name).and_then(|i| i.nic_drops);
-        if let Some(ring) = self.rings.get(name) {
-            *t.socket_drops.get_or_insert_default() += ring.drops();
-        }
-        t
-    }
-
-    /// These rows together; without NIC and the drops of packet rings, which are no property of a row.
-    pub fn totals_of<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Totals {
-        let mut t = Totals::default();
-        for g in groups {
-            t.groups += 1;
-            t.sources += g.sources.len();
-            let c = &mut t.counters;
-            if g.counters.packets > 0 {
-                c.size_min =
-                    if c.packets == 0 { g.counters.size_min } else { c.size_min.min(g.counters.size_min) };
-            }
-            c.size_max = c.size_max.max(g.counters.size_max);
-            c.packets += g.counters.packets;
-            c.payload_bytes += g.counters.payload_bytes;
-            c.ip_bytes += g.counters.ip_bytes;
-            c.truncated += g.counters.truncated;
-            if let Some(r) = g.rate(self.now.mono) {
-                *t.rate.get_or_insert_default() += r;
-            }
-            if let Some(n) = g.continuity() {
-                *t.lost.get_or_insert_default() += n.lost;
-                *t.lost_here.get_or_insert_default() += n.lost_here;
-                *t.lost_unclear.get_or_insert_default() += n.lost_unclear;
-                *t.duplicates.get_or_insert_default() += n.duplicates;
-                *t.reordered.get_or_insert_default() += n.reordered;
-            }
-            if let Some(n) = g.drops.socket_drops {
-                *t.socket_drops.get_or_insert_default() += n;
-            }
-            t.not_analysed += g.drops.not_analysed;
-            t.not_analysed_bytes += g.drops.not_analysed_bytes;
-        }
-        t
     }
 }
 

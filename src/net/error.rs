@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::sys::errno;
 use crate::base::group::Endpoint;
+use crate::net::privilege;
 
 /// An operation on a socket or on the list of interfaces that failed.
 ///
@@ -144,6 +145,19 @@ pub enum NetError {
         /// The system's error.
         source: io::Error,
     },
+    /// The wire cannot be looked at.
+    #[error("cannot tap {iface} ({operation}): {}", self.rest())]
+    Tap {
+        /// The interface.
+        iface: String,
+        /// What was refused, as in `PACKET_RX_RING`.
+        operation: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// This system has no taps.
+    #[error("taps exist on Linux only; leave `--wire` and `--no-join` out")]
+    NoTap,
     /// This system has no packet ring.
     #[error("the packet ring exists on Linux only; leave `--capture` out")]
     NoRing,
@@ -156,6 +170,9 @@ pub enum NetError {
         source: io::Error,
     },
 }
+
+/// The remedy where a capability was there at the start.
+const GIVEN_UP: &str = "it needs a capability that was given up: start again without `--drop-privileges`";
 
 /// What kind of failure it is: for counting failures, and for the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -253,11 +270,22 @@ impl NetError {
                 Some(format!("join the group again without {sender}"))
             }
             (NetError::NoRing, _) => Some("leave `--capture` out".into()),
+            (NetError::Ring { .. }, Kind::NotPermitted) if privilege::given_up() => Some(GIVEN_UP.into()),
+            (NetError::Bind { at, .. }, Kind::NotPermitted)
+                if linux && at.port != 0 && privilege::given_up() =>
+            {
+                Some(GIVEN_UP.into())
+            }
+            (NetError::Tap { .. }, Kind::NotPermitted) if privilege::given_up() => Some(GIVEN_UP.into()),
+            (NetError::NoTap, _) => Some("leave `--wire` and `--no-join` out".into()),
+            (NetError::Tap { .. }, Kind::NotPermitted) => {
+                Some(format!("it needs a capability: `sudo setcap cap_net_raw=ep {}`", this_program()))
+            }
             (NetError::Ring { .. }, Kind::NotPermitted) => Some(format!(
                 "it needs a capability: `sudo setcap cap_net_raw+ep {}`; without it, leave `--capture` out",
                 this_program()
             )),
-            (NetError::Ring { .. }, Kind::NoBuffer) => {
+            (NetError::Ring { .. } | NetError::Tap { .. }, Kind::NoBuffer) => {
                 Some("ask for a smaller ring with `--rcvbuf`, as in `--rcvbuf 2MiB`".into())
             }
             (_, Kind::TooManyFiles) => Some(if cfg!(unix) {
@@ -360,8 +388,9 @@ impl NetError {
             | NetError::Send { source, .. }
             | NetError::Interfaces { source, .. }
             | NetError::Ring { source, .. }
+            | NetError::Tap { source, .. }
             | NetError::Limit { source, .. } => Some(source),
-            NetError::BlockInInclude { .. } | NetError::NoRing => None,
+            NetError::BlockInInclude { .. } | NetError::NoRing | NetError::NoTap => None,
         }
     }
 

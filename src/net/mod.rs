@@ -12,6 +12,7 @@ pub mod error;
 pub mod iface;
 pub mod limits;
 pub mod names;
+pub mod privilege;
 pub mod recv;
 pub mod ring;
 pub mod send;

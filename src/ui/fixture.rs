@@ -240,7 +240,7 @@ impl Layer for Stub {
 }
 
 impl Dialogs for Stubs {
-    fn join(&self, _ctx: &Ctx<'_>) -> Box<dyn Layer> {
+    fn join(&self, _prefill: &str, _ctx: &Ctx<'_>) -> Box<dyn Layer> {
         Box::new(Stub("<the join dialog>".into()))
     }
 
@@ -250,6 +250,10 @@ impl Dialogs for Stubs {
 
     fn sends(&self) -> Box<dyn Layer> {
         Box::new(Stub("<the list of sends>".into()))
+    }
+
+    fn ping(&self, group: MembershipId) -> (Box<dyn Layer>, Action) {
+        (Box::new(Stub(format!("<the ping of {}>", group.0))), Action::Ping(group, 1))
     }
 }
 
@@ -290,6 +294,7 @@ impl Desk {
             utc_offset_s: 3600,
             names: &self.names,
             sends: &self.sends,
+            ping: None,
             recent: &[],
             host: "studio-3",
             selected: None,

@@ -2,7 +2,7 @@
 //! datagram, fills batches, and keeps the memberships and accounts of all rows on the interface.
 
 mod sink;
-mod table;
+pub(super) mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::base::batch::{Account, Capture};
 use crate::base::group::MembershipId;
 use crate::engine::command::Update;
-use crate::engine::listener::{ACCOUNT_EVERY, Message, STACK, Shared, Start};
+use crate::engine::intake::ACCOUNT_EVERY;
+use crate::engine::listener::{Message, STACK, Shared, Start};
 use crate::engine::responder::Responder;
 use crate::model::event::EventKind;
 use crate::model::group::Buffer;

@@ -13,6 +13,7 @@ use crate::ui::widget::table::Column;
 
 pub mod charts;
 pub mod events;
+pub mod feed;
 pub mod fields;
 pub mod groups;
 pub mod hex;
@@ -22,12 +23,15 @@ pub mod packets;
 pub mod scan;
 pub mod sources;
 pub mod stream;
+pub mod wire;
 
 /// What a pane shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The groups table.
     Groups,
+    /// The groups on the wire of the selected interface.
+    Wire,
     /// The sources of the selected group.
     Sources,
     /// The packets of the selected group.
@@ -46,6 +50,8 @@ pub enum Kind {
     Charts,
     /// Its gaps.
     Histogram,
+    /// Two streams as one feed.
+    Feed,
 }
 
 /// What a pane made of a command.

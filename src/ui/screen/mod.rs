@@ -20,6 +20,7 @@ use crate::base::group::MembershipId;
 use crate::base::text::{TextError, visible};
 use crate::base::time::{Mono, Now, SECOND_NS, Wall};
 use crate::model::Totals;
+use crate::model::group::Group;
 use crate::ui::action::Action;
 use crate::ui::dialogs::Dialogs;
 use crate::ui::filter::Filter;
@@ -27,6 +28,7 @@ use crate::ui::format::clip;
 use crate::ui::header::{self, Status};
 use crate::ui::keys::{Cmd, KeyMap, Situation};
 use crate::ui::layer::{Ctx, Layer, Outcome};
+use crate::ui::pane::feed;
 use crate::ui::pane::{Kind, Pane};
 use crate::ui::shared::Shared;
 use crate::ui::view::{Plan, VIEWS, ViewRow};
@@ -146,6 +148,11 @@ impl Screen {
         self.shared.group_id()
     }
 
+    /// Selects a row, or none.
+    pub fn select(&mut self, id: Option<MembershipId>) {
+        self.shared.select_group(id);
+    }
+
     /// Shows a line in place of the footer until the next key, but not for long.
     pub fn say(&mut self, text: impl Into<String>) {
         self.shared.message = Some(text.into());
@@ -191,6 +198,7 @@ impl Screen {
         Situation {
             pane: self.focused(),
             group: s.group(ctx).map(|g| g.state),
+            joined: s.group(ctx).is_some_and(Group::is_joined),
             source: s.source.is_some(),
             frozen: match self.focused() {
                 Kind::Events => s.event.is_some(),
@@ -359,7 +367,7 @@ impl Screen {
             places[v.focus] = body;
             places
         } else {
-            (v.row.layout)(body, &plan(kind, ctx))
+            (v.row.layout)(body, &plan(kind, &self.shared, ctx))
         };
         // A pane that has no place any more (the terminal shrank) cannot keep the focus.
         if v.places[v.focus].area() == 0 {
@@ -434,8 +442,9 @@ fn wrong(buf: &mut Buffer, line: Rect, scroll: usize, e: &TextError, ctx: &Ctx<'
     }
 }
 
-fn plan(focus: Kind, ctx: &Ctx<'_>) -> Plan {
-    Plan { focus, groups: ctx.model.group_count(), ifaces: ctx.model.ifaces().len() }
+fn plan(focus: Kind, at: &Shared, ctx: &Ctx<'_>) -> Plan {
+    let (groups, ifaces) = (ctx.model.group_count() + ctx.model.wire().len(), ctx.model.ifaces().len());
+    Plan { focus, groups, ifaces, feed: feed::selected(at, ctx).is_some() }
 }
 
 fn is_ctrl_c(key: KeyEvent) -> bool {

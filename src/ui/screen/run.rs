@@ -2,14 +2,17 @@
 
 use tui_input::Input;
 
+use crate::base::tap::Depth;
 use crate::base::text::visible;
 use crate::engine::command::Respond;
+use crate::model::pairs;
 use crate::ui::action::Action;
 use crate::ui::filter::Filter;
 use crate::ui::keys::{self, Cmd};
 use crate::ui::layer::Ctx;
 use crate::ui::pane::fields;
 use crate::ui::pane::groups::spec;
+use crate::ui::pane::stream;
 use crate::ui::pane::{Kind, Reply};
 use crate::ui::popup::chooser::Chooser;
 use crate::ui::popup::help::Help;
@@ -26,6 +29,9 @@ impl Screen {
     /// Does what a row of the table says, if it works now.
     pub(super) fn run(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
         let situation = self.situation(ctx);
+        // Where there is nothing to join at once, it is the dialog's other key.
+        let asks = cmd == Cmd::JoinNow && (situation.joined || situation.group.is_none());
+        let cmd = if asks { Cmd::Join } else { cmd };
         if let Some(b) = keys::of(cmd)
             && !(b.works)(&situation)
         {
@@ -80,9 +86,12 @@ impl Screen {
                 None => self.say("nothing is selected that could be copied"),
             },
             Cmd::Join => {
-                let dialog = self.dialogs.join(ctx);
+                let seen = self.shared.group(ctx).filter(|g| !g.is_joined());
+                let prefill = seen.map_or_else(String::new, |g| g.membership.to_string());
+                let dialog = self.dialogs.join(&prefill, ctx);
                 self.layers.push(dialog);
             }
+            Cmd::Tap | Cmd::TapAll => self.tap(cmd, ctx),
             Cmd::Sends => {
                 let list = self.dialogs.sends();
                 self.layers.push(list);
@@ -102,6 +111,21 @@ impl Screen {
         let Some(g) = self.shared.group(ctx) else { return };
         let name = spec(&g.membership);
         match cmd {
+            Cmd::JoinNow => match g.vlan {
+                Some(vlan) => {
+                    let i = &g.membership.iface;
+                    self.say(format!(
+                        "{name} is of VLAN {vlan}: join it on an interface of that VLAN (ip link add link \
+                         {i} name {i}.{vlan} type vlan id {vlan})"
+                    ));
+                }
+                None => {
+                    let memberships = vec![(*g.membership).clone()];
+                    let typed = g.membership.to_string();
+                    self.say(format!("joining {typed} · L leaves it"));
+                    self.shared.actions.push(Action::Join { memberships, typed, keep: false });
+                }
+            },
             Cmd::Send => {
                 let dialog = self.dialogs.send(g.id, ctx);
                 self.layers.push(dialog);
@@ -120,10 +144,16 @@ impl Screen {
                 self.shared.actions.push(Action::Reset(Some(g.id)));
                 self.say(format!("the counters of {} are set to zero · X: all", g.membership));
             }
+            Cmd::Ping => {
+                let (layer, begin) = self.dialogs.ping(g.id);
+                self.layers.push(layer);
+                self.shared.actions.push(begin);
+            }
             Cmd::Respond => {
                 let mode = if g.responding { Respond::Off } else { Respond::Probes };
                 self.shared.actions.push(Action::Respond(g.id, mode));
             }
+            Cmd::Feed => self.mark_feed(ctx),
             Cmd::Protocol => {
                 let Some(s) = self.shared.source.and_then(|from| g.sources.get(from)) else { return };
                 let what = s.protocol().map_or("unknown", |p| p.name);
@@ -145,6 +175,30 @@ impl Screen {
         }
     }
 
+    /// The tap on or off, or as deep as the adapters let it.
+    fn tap(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
+        let wire = ctx.model.wire();
+        if let Some((error, remedy)) = wire.refused() {
+            let remedy = remedy.map_or_else(String::new, |r| format!(" · {r}"));
+            return self.say(format!("{error}{remedy}"));
+        }
+        let depth = match (cmd, wire.depth()) {
+            (Cmd::TapAll, Depth::All) => Depth::Wire,
+            (Cmd::TapAll, _) => Depth::All,
+            (_, Depth::Wire | Depth::All) => Depth::Ears,
+            _ => Depth::Wire,
+        };
+        self.say(match depth {
+            Depth::All => {
+                "tap on: the adapters let all multicast through, no switch is told · A: what arrives"
+            }
+            Depth::Wire => "tap on: every group that arrives is shown, ◇ where nobody joined it · W: off",
+            _ => "tap off: joined groups only",
+        });
+        self.totals = None;
+        self.shared.actions.push(Action::Tap(depth));
+    }
+
     fn mark(&mut self, ctx: &Ctx<'_>) {
         let Some(id) = self.shared.group_id() else { return };
         let Some(number) = self.shared.packet(ctx).map(|(p, _)| p.number) else { return };
@@ -154,6 +208,33 @@ impl Screen {
             }
             self.shared.marks.insert((id, number));
         }
+    }
+
+    /// A, then B; on a stream that is marked the mark is taken back.
+    fn mark_feed(&mut self, ctx: &Ctx<'_>) {
+        let s = &mut self.shared;
+        let Some((g, source)) = stream::selected(s, ctx) else {
+            return self.say("nobody has sent to this group yet: there is no stream to mark");
+        };
+        let this = (g.id, source.endpoint);
+        let name = format!("{} to {}", source.endpoint, g.membership);
+        let text = if let Some((pair, _)) = ctx.model.pair_of(this.0, this.1) {
+            s.actions.push(Action::Unpair(pair.id));
+            format!("{} is not compared any more", pairs::title(pair))
+        } else {
+            match s.marked.take() {
+                Some(a) if a == this => format!("A is taken back: {name}"),
+                Some(a) if ctx.model.group(a.0).is_some() => {
+                    s.actions.push(Action::Pair([a, this]));
+                    format!("B is marked: 2 shows both as one feed, m takes it back · B is {name}")
+                }
+                _ => {
+                    s.marked = Some(this);
+                    format!("A is marked: select the other stream, m marks it as B · A is {name}")
+                }
+            }
+        };
+        self.say(text);
     }
 
     fn copy_hex(&mut self, ctx: &Ctx<'_>) {
@@ -231,7 +312,7 @@ impl Screen {
     /// Whether a pane has a place when it has the focus.
     fn would_show(&self, view: usize, pane: usize, ctx: &Ctx<'_>) -> bool {
         let v = &self.views[view];
-        let places = (v.row.layout)(self.body(), &plan(v.panes[pane].kind(), ctx));
+        let places = (v.row.layout)(self.body(), &plan(v.panes[pane].kind(), &self.shared, ctx));
         places.get(pane).is_some_and(|r| r.area() > 0)
     }
 }
