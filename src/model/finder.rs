@@ -13,6 +13,7 @@
 //! field that stands still or moves on while nothing was lost is a time or a value.
 
 use crate::base::time::Mono;
+use crate::model::counter::Counter;
 use crate::model::doubt::{Doubt, Step, clock_like};
 use crate::model::here::Here;
 use crate::model::sequence::{SeqCounts, SeqTracker};
@@ -41,36 +42,7 @@ const SINCE_1970: std::ops::Range<u64> = 1_000_000_000..3_000_000_000;
 /// Readings of one field.
 const READINGS: usize = 7;
 
-/// A counter field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counter {
-    /// Its first byte, from the start of the payload.
-    pub offset: u16,
-    /// Its width in bytes: 1, 2, 4 or 8.
-    pub width: u8,
-    /// Whether the low byte comes first.
-    pub little_endian: bool,
-    /// By how much it rises from one datagram to the next.
-    pub step: u64,
-}
-
 impl Counter {
-    fn bits(&self) -> u8 {
-        self.width * 8
-    }
-
-    fn mask(&self) -> u64 {
-        if self.width >= 8 { u64::MAX } else { (1 << self.bits()) - 1 }
-    }
-
-    /// The field's value; `None` if the payload is too short.
-    pub fn read(&self, payload: &[u8]) -> Option<u64> {
-        let (at, n) = (usize::from(self.offset), usize::from(self.width));
-        let field = payload.get(at..at + n)?;
-        let fold = |v: u64, b: &u8| v << 8 | u64::from(*b);
-        Some(if self.little_endian { field.iter().rev().fold(0, fold) } else { field.iter().fold(0, fold) })
-    }
-
     /// A value of the field as a number that counts by one.
     pub(crate) fn sample(&self, value: u64) -> SeqSample {
         sample(self, value)
@@ -78,19 +50,18 @@ impl Counter {
 
     /// Where `value` stands after `last`.
     fn judge(&self, last: u64, value: u64, same: bool) -> Step {
+        let step = u64::from(self.step);
         let ahead = value.wrapping_sub(last) & self.mask();
         let behind = last.wrapping_sub(value) & self.mask();
         // The narrower the field, the more of all values would pass.
-        let reach = |most: u64| most.min(self.mask() / self.step / 8);
+        let reach = |most: u64| most.min(self.mask() / step / 8);
         match ahead {
             0 if same => Step::Behind,
             // The field stands still and the payload does not.
             0 => Step::Impossible,
-            _ if ahead == self.step => Step::Usual,
-            _ if ahead.is_multiple_of(self.step) && ahead / self.step <= reach(AHEAD) => {
-                Step::Ahead(ahead / self.step)
-            }
-            _ if behind.is_multiple_of(self.step) && behind / self.step <= reach(BEHIND) => Step::Behind,
+            _ if ahead == step => Step::Usual,
+            _ if ahead.is_multiple_of(step) && ahead / step <= reach(AHEAD) => Step::Ahead(ahead / step),
+            _ if behind.is_multiple_of(step) && behind / step <= reach(BEHIND) => Step::Behind,
             _ => Step::Impossible,
         }
     }
@@ -288,7 +259,7 @@ fn sample(counter: &Counter, value: u64) -> SeqSample {
     // A step is a power of two and an odd number. The odd part has an inverse modulo the values that are
     // left, found by Newton's method: each turn doubles the bits that are right, three at first.
     let shift = counter.step.trailing_zeros();
-    let (odd, bits) = (counter.step >> shift, u32::from(counter.bits()) - shift);
+    let (odd, bits) = (u64::from(counter.step >> shift), u32::from(counter.bits()) - shift);
     let inverse = (0..5).fold(odd, |x, _| x.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(x))));
     SeqSample::one(0, (value >> shift).wrapping_mul(inverse) & (u64::MAX >> (64 - bits)), bits as u8)
 }
@@ -299,13 +270,14 @@ impl Finding {
     fn follows(&mut self, head: &Head, payload: &[u8], here: &mut Here) -> bool {
         let Reading { counter, highest, .. } = self.readings[0];
         let Some(value) = counter.read(payload) else { return false };
-        let usual = value == highest.wrapping_add(counter.step) & counter.mask();
-        let carried = value & 0xff < counter.step;
+        let step = u64::from(counter.step);
+        let usual = value == highest.wrapping_add(step) & counter.mask();
+        let carried = value & 0xff < step;
         if !usual || carried || self.readings.iter().any(|r| r.counter.width > counter.width) {
             return false;
         }
         for r in &mut self.readings {
-            r.highest = r.highest.wrapping_add(counter.step) & r.counter.mask();
+            r.highest = r.highest.wrapping_add(step) & r.counter.mask();
         }
         self.seen += 1;
         self.last = *head;
@@ -459,7 +431,7 @@ fn fits(field: Counter, heads: &[Head]) -> Option<(usize, Counter)> {
     if step == 0 || step > STEP_MAX {
         return None;
     }
-    let counter = Counter { step, ..field };
+    let counter = Counter { step: step as u32, ..field };
     let usual = steps.iter().filter(|&&s| s == step).count();
     if usual < USUAL {
         return None;

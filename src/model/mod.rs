@@ -14,6 +14,7 @@ use crate::base::iface::Iface;
 use crate::base::time::{Mono, Now, SECOND_NS};
 
 pub mod continuity;
+pub mod counter;
 pub mod detail;
 mod doubt;
 pub mod event;
@@ -32,11 +33,14 @@ pub mod pairs;
 pub mod ping;
 pub mod quantile;
 pub mod rate;
+pub mod reading;
 pub(crate) mod rerun;
+pub mod rules;
 pub mod seen;
 pub mod sequence;
 pub mod shape;
 pub mod source;
+pub mod sources;
 mod sums;
 mod telling;
 
@@ -47,7 +51,8 @@ use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
 use rate::Rate;
 use seen::Wire;
-use source::{Counters, NO_HINT, Stamp, State};
+use source::{Counters, Stamp, State};
+use sources::NO_HINT;
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
 const OWN_MAX: usize = 4096;
@@ -238,6 +243,7 @@ impl Model {
         let mtu = self.iface(&membership.iface).and_then(|i| i.iface.mtu);
         let mut group = Group::new(id, membership, origin, label);
         group.set_mtu(mtu);
+        given::take_rules(&mut group, &self.wire.rules);
         self.groups[place] = Some(Box::new(group));
         self.order.push(id);
     }
@@ -475,7 +481,7 @@ impl Model {
                 let hint = hints.get(i).copied().unwrap_or(NO_HINT);
                 let found = group.record(d, batch.payload(d), at, hint, || own.contains(&d.source), ring);
                 if let Some((_, new, noticed)) = found
-                    && (new || noticed.ttl_was.is_some() || noticed.tos_was.is_some())
+                    && (new || noticed.is_marking())
                 {
                     telling::tell(events, group, d.source, new, noticed, at);
                 }

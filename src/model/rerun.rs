@@ -25,7 +25,7 @@ pub(crate) struct Rerun {
     /// The first number, how far the others are from it, and how many each takes up.
     first: u64,
     others: [i8; RUN],
-    count: u32,
+    count: u16,
     len: u8,
     /// Whether there was a last number that came from behind, and which.
     any: bool,
@@ -66,6 +66,7 @@ impl Rerun {
     ) -> Option<Restart> {
         let last = self.any.then_some(self.last);
         (self.any, self.last) = (true, number);
+        let Ok(count) = u16::try_from(count) else { return None };
         let follows = |n: u64| number.wrapping_sub(n).wrapping_add(NEAR) <= 2 * NEAR;
         let goes_on = self.len > 0 && last.is_some_and(follows) && count == self.count;
         if !old || !goes_on && (quiet_ns < QUIET_NS || last.is_some_and(follows)) {
@@ -79,7 +80,7 @@ impl Rerun {
         self.others[usize::from(self.len)] = number.wrapping_sub(self.first) as i8;
         self.len += 1;
         let ((was_up, was_down), (up, down)) = (touched(&mut before), touched(&mut now));
-        let raised = up.iter().zip(&was_up).map(|(now, was)| **now - **was);
+        let raised = up.iter().zip(&was_up).map(|(now, was)| (**now - **was).min(1));
         let lowered = down.iter().zip(&was_down).map(|(now, was)| was.saturating_sub(**now));
         for (sum, change) in self.changes.iter_mut().zip(raised.chain(lowered)) {
             *sum = sum.saturating_add(change as u8);
@@ -88,16 +89,20 @@ impl Rerun {
             return None;
         }
         (self.len, self.any) = (0, false);
+        // A block held up on the way fills gaps; a new beginning repeats what came.
+        if usize::from(self.changes[0]) < RUN / 2 {
+            return None;
+        }
         // As many that stand still or go down are no run.
         if self.others.windows(2).filter(|w| w[1] > w[0]).count() < RUN / 2 {
             return None;
         }
         let (up, down) = touched(&mut now);
         let mut changes = self.changes.iter().map(|&c| u64::from(c));
-        up.into_iter().zip(changes.by_ref()).for_each(|(counter, by)| *counter -= by);
+        up.into_iter().zip(changes.by_ref()).for_each(|(counter, by)| *counter = counter.saturating_sub(by));
         down.into_iter().zip(changes).for_each(|(counter, by)| *counter += by);
         let numbers = self.others.map(|by| self.first.wrapping_add_signed(by.into()));
-        Some(Restart { numbers, count, counts: now })
+        Some(Restart { numbers, count: count.into(), counts: now })
     }
 }
 
@@ -106,9 +111,10 @@ mod tests {
     use super::*;
 
     fn first(numbers: &[u64], quiet_ns: u64, r: &mut Rerun) -> Option<u64> {
+        let doubled = SeqCounts { duplicates: 8, ..SeqCounts::default() };
         let mut quiet = quiet_ns;
         numbers.iter().find_map(|&n| {
-            let found = r.take((n, 1), true, quiet, Default::default());
+            let found = r.take((n, 1), true, quiet, (SeqCounts::default(), doubled));
             quiet = 1_000_000;
             found.map(|f| f.numbers[0])
         })

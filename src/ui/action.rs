@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::tap::Depth;
 use crate::engine::command::{Respond, SendId, SendJob};
+use crate::model::counter::Choice;
 use crate::model::pair::PairId;
 
 /// A wish of the person at the keyboard that needs more than the screen's own state.
@@ -56,6 +57,8 @@ pub enum Action {
     Unblock(MembershipId, IpAddr),
     /// Take a stream for the protocol of this word; `None` lets it be recognised.
     SetProtocol(MembershipId, Endpoint, Option<&'static str>),
+    /// Say where a stream counts, that it does not, or leave it to mcscope.
+    ChooseCounter(MembershipId, Endpoint, Choice),
     /// Compare two streams as A and B of one feed.
     Pair([(MembershipId, Endpoint); 2]),
     /// Compare them no longer.

@@ -231,7 +231,7 @@ static FIXED: &[Binding] = &[
     row!(Ping, "ping", ["p"], "ping", "ping the selected group: who answers, and how fast", 11, on_joined),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_joined_source),
-    row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),
+    row!(Protocol, "protocol", ["P"], "protocol", "why this protocol; another one, or where it counts", 18, on_source),
     row!(Feed, "feed", ["m"], "mark A/B", "mark a stream as A, another as B of one feed; again: unmark", 19, on_group),
     row!(Tap, "tap", ["W"], "wire", "tap on/off: show every group on the wire, joined or not", 0, always),
     row!(TapAll, "tap-all", ["A"], "all multicast", "ask the adapters for all multicast, or no more", 0, always),

@@ -13,7 +13,8 @@ use crate::model::event::{Event, EventKind, EventLog};
 use crate::model::group::{Group, JoinState};
 use crate::model::seen::compare::{Compare, Compared, second};
 use crate::model::seen::{Flow, Said, Sight, TapState, Wire, WireTotals};
-use crate::model::source::{NO_HINT, Stamp};
+use crate::model::source::Stamp;
+use crate::model::sources::NO_HINT;
 use crate::model::telling;
 
 /// Events of new groups that an interface may write each second; the others are told as a number.

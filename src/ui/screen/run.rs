@@ -18,7 +18,6 @@ use crate::ui::popup::chooser::Chooser;
 use crate::ui::popup::help::Help;
 use crate::ui::popup::palette::Palette;
 use crate::ui::popup::protocol::ProtocolChooser;
-use crate::ui::reading;
 use crate::ui::screen::{Screen, Typing, plan};
 use crate::ui::view::VIEWS;
 
@@ -156,9 +155,7 @@ impl Screen {
             Cmd::Feed => self.mark_feed(ctx),
             Cmd::Protocol => {
                 let Some(s) = self.shared.source.and_then(|from| g.sources.get(from)) else { return };
-                let what = s.protocol().map_or("unknown", |p| p.name);
-                let reason = format!("{what} · {}", reading::recognition(s));
-                self.layers.push(Box::new(ProtocolChooser::new(g.id, s.endpoint, reason)));
+                self.layers.push(Box::new(ProtocolChooser::new(g.id, s.endpoint)));
             }
             Cmd::Block => {
                 let Some(from) = self.shared.source else { return };
