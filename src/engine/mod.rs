@@ -30,6 +30,7 @@ use crate::net::socket::SocketOptions;
 pub mod command;
 pub mod demo;
 pub mod gather;
+mod joins;
 mod listener;
 mod names;
 pub mod plan;

@@ -12,6 +12,7 @@ use crate::base::batch::{Account, Capture};
 use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::engine::command::{Command, Respond, SendId, SendProgress, SendState, Update};
+use crate::engine::joins::Joins;
 use crate::engine::listener::{Listener, Message, Shared, Start};
 use crate::engine::names::Names;
 use crate::engine::ring::{Order, RingListener};
@@ -92,6 +93,8 @@ impl Supervisor {
             }
         };
         self.say(Update::Ifaces(self.ifaces.clone()));
+        // Without it less is known, and the screen says so.
+        let joins = Joins::spawn(self.shared.updates.clone()).ok();
         let mut next_counters = Instant::now();
         loop {
             if Instant::now() >= next_counters {
@@ -115,6 +118,9 @@ impl Supervisor {
             }
         }
         self.end();
+        if let Some(j) = joins {
+            j.join();
+        }
         if let Some(w) = watch {
             w.join();
         }
