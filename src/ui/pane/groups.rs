@@ -14,6 +14,7 @@ use crate::base::units::{self, ABSENT};
 use crate::model::filter::group_passes;
 use crate::model::group::{Group, JoinState};
 use crate::model::source::State;
+use crate::ui::forecast;
 use crate::ui::format::{clip_middle, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
@@ -195,7 +196,11 @@ impl Groups {
         let (ctx, now) = (look.ctx, look.ctx.model.now().mono);
         let theme = ctx.theme;
         let figures = self.figures(g, now);
-        let what = self.what(g, now);
+        let what = match (forecast::warning(g, ctx), self.what(g, now)) {
+            (Some(warning), what) if what.is_empty() => warning,
+            (Some(warning), what) => format!("{warning} · {what}"),
+            (None, what) => what,
+        };
         let rate = g.rate(now).filter(|_| g.state != State::Silent);
         let (style, sign) = theme.state(g.state);
         let bad = |n: Option<u64>| if n.unwrap_or(0) > 0 { theme.bad } else { theme.dim };
@@ -284,7 +289,7 @@ impl Groups {
     fn words(&self, shown: usize, at: &Shared, ctx: &Ctx<'_>) -> Words {
         let all = ctx.model.groups().filter(|g| self.shows(g, at)).count();
         let mut title = match &at.iface {
-            Some(i) if self.of_iface => format!("Memberships on {i}"),
+            Some(i) if self.of_iface => format!("Watched on {i}"),
             _ => "Groups".to_owned(),
         };
         if at.filter.is_set() {
@@ -421,7 +426,10 @@ impl Pane for Groups {
             self.grid.hidden.set(hidden);
             return empty(buf, inner, &lines, ctx.theme.dim);
         }
-        let advice = at.group(ctx).and_then(|g| Some((advice(g, now)?, ctx.theme.state(g.state).0)));
+        // What a switch did to it explains its silence better than silence does.
+        let foretold = |g| forecast::advice(g, ctx).map(|text| (text, ctx.theme.silent));
+        let stands = |g| Some((advice(g, now)?, ctx.theme.state(g.state).0));
+        let advice = at.group(ctx).and_then(|g| foretold(g).or_else(|| stands(g)));
         let mut table = inner;
         if let Some((text, style)) = advice {
             let lines = wrap(&text, inner.width.saturating_sub(4) as usize);

@@ -211,7 +211,7 @@ impl Pane for Ifaces {
             return Reply::Done;
         }
         match cmd {
-            Cmd::Open => Reply::Focus(Kind::Groups),
+            Cmd::Open => Reply::Focus(Kind::Memberships),
             _ if self.grid.sort_command(cmd) => Reply::Done,
             _ => Reply::Ignored,
         }

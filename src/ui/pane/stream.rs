@@ -10,7 +10,6 @@ use crate::base::text::visible;
 use crate::base::units::{self, ABSENT};
 use crate::model::group::Group;
 use crate::model::source::Source;
-use crate::ui::format;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::groups::spec;
@@ -18,6 +17,7 @@ use crate::ui::pane::{Kind, Pane, Reply};
 use crate::ui::reading;
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
+use crate::ui::{forecast, format};
 
 /// Cells of the names at the left.
 const NAMES: u16 = 10;
@@ -196,9 +196,11 @@ impl Pane for Stream {
             ),
             right: if all > 1 { format!("stream {} of {all} · ↑↓", place + 1) } else { String::new() },
             bottom: format!(
-                "{} for {}",
+                "{} for {}{}",
                 s.state.word(),
-                units::duration_short(ctx.model.now().mono.since(s.first.mono))
+                units::duration_short(ctx.model.now().mono.since(s.first.mono)),
+                forecast::warning(g, ctx)
+                    .map_or_else(String::new, |w| format!("  {w} by a switch that snoops"))
             ),
             bottom_right: "↵ its packets · P protocol".to_owned(),
         };
