@@ -144,6 +144,11 @@ impl Batch {
         if captured <= SMALL { &self.small[at..][..captured] } else { &self.large[at..][..captured] }
     }
 
+    /// Keeps the datagrams that `keep` says, which may also give them to another row.
+    pub fn retain(&mut self, keep: impl FnMut(&mut Datagram) -> bool) {
+        self.datagrams.retain_mut(keep);
+    }
+
     /// Keeps the first `n` datagrams.
     pub fn truncate(&mut self, n: usize) {
         self.datagrams.truncate(n);

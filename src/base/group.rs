@@ -101,6 +101,16 @@ impl SourceFilter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MembershipId(pub u32);
 
+impl MembershipId {
+    /// From this number on a row is no membership, but a group that a tap sees on the wire.
+    pub const WIRE: u32 = 1 << 31;
+
+    /// Whether it is the number of a group that is seen on the wire and not joined.
+    pub fn is_wire(self) -> bool {
+        self.0 >= Self::WIRE
+    }
+}
+
 /// What one row of the groups table joins: a group and port on one interface, with its filter.
 ///
 /// The interface is known by name: its index changes when it is made anew.

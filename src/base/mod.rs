@@ -11,6 +11,7 @@ pub mod joined;
 pub mod registry;
 pub mod resolve;
 pub mod spec;
+pub mod tap;
 pub mod text;
 pub mod time;
 pub mod units;

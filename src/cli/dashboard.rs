@@ -12,11 +12,13 @@ use crate::base::group::MembershipId;
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::resolve;
+use crate::base::tap::Depth;
 use crate::base::time::Now;
 use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
+use crate::cli::wire::WireArgs;
 use crate::cli::{
-    CliError, Common, Exit, interfaces, local_offset, loopback, resolve_groups, settings, start,
+    CliError, Common, Exit, interfaces, local_offset, loopback, resolve_groups, settings,
 };
 use crate::config::Places;
 use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob};
@@ -24,7 +26,7 @@ use crate::engine::demo::{self, Demo};
 use crate::model::event::EventKind;
 use crate::model::group::Origin;
 use crate::model::{Model, Settings};
-use crate::net::{clock, limits};
+use crate::net::{clock, limits, ring};
 use crate::ui::action::Action;
 use crate::ui::dialogs::Standard;
 use crate::ui::layer::Ctx;
@@ -50,6 +52,7 @@ pub fn run(
     groups: Vec<String>,
     demo: bool,
     theme: Option<String>,
+    wire: &WireArgs,
     common: &Common,
 ) -> Result<Exit, CliError> {
     let (config, places) = settings(common)?;
@@ -64,7 +67,17 @@ pub fn run(
     let ifaces = interfaces()?;
     let mut kept = config.groups.clone();
     kept.extend(places.as_ref().map(Places::kept).unwrap_or_default());
-    let rows = first_rows(&groups, &kept, demo, &ifaces)?;
+    let rows = match wire.no_join {
+        true => Vec::new(),
+        false => first_rows(&groups, &kept, demo, &ifaces)?,
+    };
+    let no_tap = ring::tap_available().err();
+    if let (Some(e), true) = (&no_tap, wire.no_join) {
+        // Neither joins nor taps: there would be nothing to see.
+        return Err(CliError::could_not(e.to_string()));
+    }
+    // Without a tap for groups it hears IGMP and MLD at least, where it may.
+    let depth = if no_tap.is_some() { Depth::Off } else { wire.depth().max(Depth::Ears) };
     let senders = match demo {
         true => {
             let lo = loopback(&ifaces)?;
@@ -73,7 +86,11 @@ pub fn run(
         }
         false => None,
     };
-    let mut session = start(&ifaces, common, &config, Settings::default())?;
+    let mut session = super::wire::start(&ifaces, common, &config, Settings::default(), depth)?;
+    session.model.tap_refused(no_tap.map(|e| (e.reason(), e.remedy())));
+    if wire.no_join {
+        wire.watch_only(&mut session, &resolve_groups(&groups, &ifaces)?);
+    }
     for (m, origin, label) in rows {
         session.join(m, origin, label);
     }
@@ -226,6 +243,7 @@ impl Dashboard {
                         moved = true;
                     },
                     recv(self.scene.session.engine().batches()) -> b => if let Ok(b) = b { self.scene.session.hold(b) },
+                    recv(self.scene.session.engine().sights()) -> s => if let Ok(s) = s { self.scene.session.hold_sight(s) },
                     default(wait) => {}
                 }
             }

@@ -18,15 +18,15 @@ use crate::base::group::Membership;
 use crate::base::iface::{Iface, IfaceKind};
 use crate::base::registry::Registry;
 use crate::base::resolve::{self, Context};
+use crate::base::tap::Depth;
 use crate::base::time::Wall;
 use crate::base::units;
 use crate::config::{Config, Places};
-use crate::engine::Options;
 use crate::export::table;
 use crate::model::group::Origin;
 use crate::model::{Settings, filter};
 use crate::net::socket::{Receiver, SocketOptions};
-use crate::net::{iface, limits, ring};
+use crate::net::{iface, limits};
 
 mod dashboard;
 mod demo;
@@ -36,8 +36,10 @@ mod send;
 mod session;
 mod signals;
 mod watch;
+mod wire;
 
 use session::Session;
+use wire::WireArgs;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +122,9 @@ struct Cli {
     /// Colours: dark, light or mono
     #[arg(long, value_name = "NAME")]
     theme: Option<String>,
+
+    #[command(flatten)]
+    wire: WireArgs,
 
     #[command(flatten)]
     common: Common,
@@ -205,8 +210,11 @@ enum Command {
 #[derive(Args)]
 struct WatchArgs {
     /// Groups to watch
-    #[arg(value_name = "GROUP", required = true)]
+    #[arg(value_name = "GROUP", required_unless_present_any = ["wire", "no_join"])]
     groups: Vec<String>,
+
+    #[command(flatten)]
+    wire: WireArgs,
 
     /// json is one object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -301,12 +309,15 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             if cli.demo && !cli.groups.is_empty() {
                 return Err(CliError::usage("--demo brings its own groups: leave the others out"));
             }
-            dashboard(cli.groups, cli.demo, cli.theme, &cli.common)
+            if cli.demo && cli.wire.no_join {
+                return Err(CliError::usage("--demo joins groups of its own: leave --no-join out"));
+            }
+            dashboard(cli.groups, cli.demo, cli.theme, &cli.wire, &cli.common)
         }
         Some(Command::Demo { theme }) => {
             let common =
                 Common { rcvbuf: None, capture: CaptureArg::Sockets, no_resolve: false, config: None };
-            dashboard(Vec::new(), true, theme, &common)
+            dashboard(Vec::new(), true, theme, &WireArgs::default(), &common)
         }
         Some(Command::Watch(args)) => {
             let filter = match &args.filter {
@@ -317,9 +328,14 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             let ifaces = interfaces()?;
             let rows = resolve_groups(&args.groups, &ifaces)?;
             let keep = Settings { keep_packets: false };
-            let mut session = start(&ifaces, &args.common, &config, keep)?;
-            for m in rows {
-                session.join(m, Origin::User, None);
+            args.wire.available()?;
+            let mut session = wire::start(&ifaces, &args.common, &config, keep, args.wire.depth())?;
+            if args.wire.no_join {
+                args.wire.watch_only(&mut session, &rows);
+            } else {
+                for m in rows {
+                    session.join(m, Origin::User, None);
+                }
             }
             let watch = watch::Watch {
                 format: args.format,
@@ -426,14 +442,7 @@ fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, Cli
 }
 
 fn start(ifaces: &[Iface], common: &Common, config: &Config, keep: Settings) -> Result<Session, CliError> {
-    let capture = Capture::from(common.capture);
-    if capture == Capture::Ring {
-        // Before anything is joined: with sockets instead, the figures would be others.
-        ring::available().map_err(|e| CliError::could_not(e.to_string()))?;
-    }
-    let options = Options { capture, sockets: socket_options(common, config)? };
-    Session::start(ifaces, options, keep)
-        .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))
+    wire::start(ifaces, common, config, keep, Depth::Off)
 }
 
 /// Seconds east of UTC of local time at a moment.
@@ -446,6 +455,7 @@ fn dashboard(
     groups: Vec<String>,
     demo: bool,
     theme: Option<String>,
+    wire: &WireArgs,
     common: &Common,
 ) -> Result<Exit, CliError> {
     use std::io::IsTerminal;
@@ -459,7 +469,7 @@ fn dashboard(
             "the dashboard needs a terminal; `mcscope watch GROUP…` works without one",
         ));
     }
-    dashboard::run(groups, demo, theme, common)
+    dashboard::run(groups, demo, theme, wire, common)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::engine::command::{Command, Respond, SendId, SendJob, SendProgress, Se
 use crate::engine::{Engine, Options};
 use crate::model::event::EventKind;
 use crate::model::group::{JoinState, Origin};
+use crate::model::seen::Sight;
 use crate::model::{Model, Settings};
 use crate::net::clock;
 
@@ -20,6 +21,8 @@ use crate::net::clock;
 const SENDS_MAX: usize = 100;
 /// Names of addresses that are remembered; all are forgotten when there are more.
 const NAMES_MAX: usize = 65_536;
+/// Sights of taps that are counted before the joined groups have their turn again.
+const SIGHTS_A_TURN: usize = 32;
 /// Leaves that can be undone.
 const UNDO_MAX: usize = 100;
 
@@ -36,6 +39,9 @@ pub struct Session {
     next_send: u32,
     left: Vec<Vec<LeftRow>>,
     held: Option<Box<Batch>>,
+    held_sight: Option<Box<Sight>>,
+    /// Nothing is joined, whoever asks.
+    no_join: bool,
     /// Names of addresses, as far as they were looked up.
     pub names: HashMap<IpAddr, Option<Arc<str>>>,
     /// The sends of this run, oldest first.
@@ -61,10 +67,22 @@ impl Session {
             next_send: 0,
             left: Vec::new(),
             held: None,
+            held_sight: None,
+            no_join: false,
             names: HashMap::new(),
             sends: Vec::new(),
             ended: Vec::new(),
         })
+    }
+
+    /// From now on nothing is joined, whoever asks for it.
+    pub fn refuse_joins(&mut self) {
+        self.no_join = true;
+    }
+
+    /// Whether nothing is joined, whoever asks.
+    pub fn refuses_joins(&self) -> bool {
+        self.no_join
     }
 
     /// The engine's channels, to wait on.
@@ -102,6 +120,12 @@ impl Session {
         let id = MembershipId(self.next_row);
         self.next_row += 1;
         self.model.add(id, membership.clone(), origin, label);
+        if self.no_join {
+            let remedy = Some("start without --no-join to join groups".to_owned());
+            let error = format!("cannot join {membership}: --no-join only watches");
+            self.model.failed(id, error, remedy, clock::now());
+            return id;
+        }
         if !self.engine.command(Command::Join { id, membership }) {
             let error = "the engine does not keep up with so many joins".to_owned();
             self.model.failed(id, error, Some("try again".into()), clock::now());
@@ -125,6 +149,7 @@ impl Session {
         }
         for &id in ids {
             self.engine.command(Command::Leave(id));
+            self.engine.command(Command::Stands(id, None));
             self.model.left(id, clock::now());
         }
     }
@@ -199,7 +224,20 @@ impl Session {
             counted(&self.model, &batch);
             self.engine.recycle(batch);
         }
+        // The joined groups came first; a flood on the wire has to wait.
+        for _ in 0..SIGHTS_A_TURN {
+            let next = self.held_sight.take().or_else(|| self.engine.sights().try_recv().ok());
+            let Some(mut sight) = next else { break };
+            any = true;
+            saw(&mut self.model, &mut sight, &mut seen, &mut counted);
+            self.engine.recycle_sight(sight);
+        }
         any
+    }
+
+    /// Keeps what a tap saw that a loop got while it waited.
+    pub fn hold_sight(&mut self, sight: Box<Sight>) {
+        self.held_sight = Some(sight);
     }
 
     /// Keeps a batch that a loop got while it waited; the next [`Session::pump`] counts it first.
@@ -216,7 +254,16 @@ impl Session {
             self.model.note(EventKind::Send, None, text.clone(), clock::now());
             self.ended.push(text);
         }
+        let moved = match &update {
+            Update::Joined(id, _) | Update::Failed { id, .. } | Update::Filter(id, ..) => Some(*id),
+            _ => None,
+        };
         take(&mut self.model, &mut self.names, &mut self.sends, update);
+        // What a tap sees of a row that stands is the row's, and else the wire's own.
+        if let Some(g) = moved.and_then(|id| self.model.group(id)) {
+            let stands = matches!(g.join, JoinState::Joined(_)).then(|| g.membership.clone());
+            self.engine.command(Command::Stands(g.id, stands));
+        }
     }
 
     /// Ends receiving and sending; what was still under way is counted.
@@ -240,9 +287,25 @@ impl Session {
         for update in told {
             take(model, names, sends, update);
         }
+        while let Some(mut sight) = self.held_sight.take().or_else(|| self.engine.sights().try_recv().ok()) {
+            saw(&mut self.model, &mut sight, &mut seen, &mut counted);
+        }
         self.model.advance(clock::now());
         self.model.finish();
     }
+}
+
+/// Counts what a tap saw, with a look at it before and after.
+fn saw(
+    model: &mut Model,
+    sight: &mut Sight,
+    seen: &mut impl FnMut(&Model, &mut Batch),
+    counted: &mut impl FnMut(&Model, &Batch),
+) {
+    model.sort(sight);
+    seen(model, &mut sight.batch);
+    model.saw(sight);
+    counted(model, &sight.batch);
 }
 
 /// How a send ended, in one line; `None` while it runs.
@@ -285,6 +348,7 @@ fn take(
                 model.nic_drops(&name, drops);
             }
         }
+        Update::Tap(iface, state) => model.tap(&iface, state, now),
         Update::RingDrops(iface, drops) => model.ring_drops(&iface, drops, now),
         Update::HostJoins(reading) => model.host_joins(reading, now),
         Update::Own(endpoint) => model.own(endpoint),

@@ -17,6 +17,7 @@ use crate::model::Model;
 use crate::model::event::{Event, EventKind};
 use crate::model::filter::{Expr, Packeted};
 use crate::model::group::{Group, JoinState};
+use crate::model::seen::TapState;
 use crate::net::clock;
 
 /// What to print and when to end.
@@ -103,7 +104,7 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
         if watch.count.is_some_and(|n| printer.counted >= n) || end.is_some_and(|e| now >= e) {
             break Exit::Done;
         }
-        if nothing_joined(&session.model) {
+        if nothing_joined(&session.model) || nothing_seen(&session.model) {
             break Exit::CouldNotRun;
         }
         if now >= next_stats {
@@ -128,6 +129,10 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
                 }
                 recv(session.engine().batches()) -> b => {
                     if let Ok(b) = b { session.hold(b) }
+                    None
+                }
+                recv(session.engine().sights()) -> s => {
+                    if let Ok(s) = s { session.hold_sight(s) }
                     None
                 }
                 default(wait) => None,
@@ -164,6 +169,14 @@ fn limit(batch: &mut Batch, count: Option<u64>, counted: &std::cell::Cell<u64>) 
 fn nothing_joined(model: &Model) -> bool {
     model.group_count() > 0
         && model.groups().all(|g| matches!(g.join, JoinState::Failed { .. }) && g.since.is_none())
+}
+
+/// Whether nothing was to be joined, and every tap has failed.
+fn nothing_seen(model: &Model) -> bool {
+    let mut taps = model.wire().ifaces().peekable();
+    model.group_count() == 0
+        && taps.peek().is_some()
+        && taps.all(|(_, t)| matches!(t.state, TapState::Failed { .. }))
 }
 
 impl Printer<'_> {

@@ -9,8 +9,10 @@ use std::time::Duration;
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::joined::HostJoins;
+use crate::base::tap::Depth;
 use crate::model::event::EventKind;
 use crate::model::group::Buffer;
+use crate::model::seen::TapState;
 
 /// The number of a send for as long as the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +42,13 @@ pub enum Command {
     Send(SendId, Box<SendJob>),
     /// Stop a send.
     StopSend(SendId),
+    /// Look at the wire of each interface that joins take or that a row is on, so deep.
+    Tap(Depth),
+    /// Taps look at these interfaces too, whatever joins would take.
+    TapOn(Vec<Arc<str>>),
+    /// A row stands with this membership (`Some`), or does not any more: a tap counts what it takes apart.
+    /// The front end says it, which is the one that hears of it from the listeners.
+    Stands(MembershipId, Option<Arc<Membership>>),
     /// Look up the name of an address; at most one [`Update::Name`] follows.
     Resolve(IpAddr),
 }
@@ -90,6 +99,8 @@ pub enum Update {
     RingDrops(Arc<str>, u64),
     /// What this host has joined, every two seconds where its kernel tells it.
     HostJoins(HostJoins),
+    /// What the tap of an interface is doing.
+    Tap(Arc<str>, TapState),
     /// A socket of ours sends from here.
     Own(Endpoint),
     /// How a send is getting on: several times a second, and once when it ends.

@@ -13,6 +13,9 @@
 //! With a packet ring ([`Capture::Ring`]) there is one listener for each interface instead of one for
 //! each membership; nothing else differs.
 //!
+//! Taps ([`Command::Tap`]) are beside all that: a thread for each interface that looks at the wire, with
+//! memory and a channel of its own ([`Engine::sights`]).
+//!
 //! The end, in this order: the front end drops its command channel; the supervisor stops the
 //! listeners and senders and waits for each; the front end waits for the supervisor. Each thread
 //! wakes at once and waits for nothing but a system call that does not block.
@@ -25,6 +28,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::base::batch::{Batch, Capture};
 use crate::base::iface::Iface;
+use crate::base::tap::Depth;
+use crate::model::seen::Sight;
 use crate::net::socket::SocketOptions;
 
 pub mod command;
@@ -39,11 +44,13 @@ pub mod responder;
 mod ring;
 pub mod sender;
 mod supervisor;
+mod tap;
 
 use command::{Command, Update};
 use listener::Shared;
 use pool::{BATCHES, Pool};
 use supervisor::Supervisor;
+use tap::Sights;
 
 /// Commands that may wait: a range of groups is joined by one command each.
 const COMMANDS: usize = 65_536;
@@ -57,6 +64,8 @@ pub struct Options {
     pub capture: Capture,
     /// How sockets are made. Of a ring, the receive buffer's size is the ring's.
     pub sockets: SocketOptions,
+    /// How deep the wire is looked at from the start ([`Command::Tap`] changes it).
+    pub tap: Depth,
 }
 
 /// The running engine, as its front end holds it.
@@ -65,6 +74,7 @@ pub struct Engine {
     updates: Receiver<Update>,
     batches: Receiver<Box<Batch>>,
     pool: Pool,
+    sights: (Sights, Receiver<Box<Sight>>),
     supervisor: Option<JoinHandle<()>>,
 }
 
@@ -87,8 +97,10 @@ impl Engine {
             listeners: Arc::new(AtomicUsize::new(0)),
             limiter: Arc::default(),
         };
-        let supervisor = Supervisor::spawn(to_do, shared, ifaces)?;
-        Ok(Engine { commands: Some(commands), updates, batches, pool, supervisor: Some(supervisor) })
+        let sights = Sights::new();
+        let taps = (options.tap, sights.0.clone());
+        let supervisor = Some(Supervisor::spawn(to_do, shared, ifaces, taps)?);
+        Ok(Engine { commands: Some(commands), updates, batches, pool, sights, supervisor })
     }
 
     /// Asks for something; false if the engine does not keep up or has ended.
@@ -104,6 +116,16 @@ impl Engine {
     /// Datagrams on their way; each batch goes back by [`Engine::recycle`].
     pub fn batches(&self) -> &Receiver<Box<Batch>> {
         &self.batches
+    }
+
+    /// What taps saw; each goes back by [`Engine::recycle_sight`].
+    pub fn sights(&self) -> &Receiver<Box<Sight>> {
+        &self.sights.1
+    }
+
+    /// Gives a sight back to the taps.
+    pub fn recycle_sight(&self, sight: Box<Sight>) {
+        self.sights.0.give(sight);
     }
 
     /// Gives a batch back to the pool.

@@ -11,12 +11,14 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use crate::base::batch::{Account, Capture};
 use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
+use crate::base::tap::Depth;
 use crate::engine::command::{Command, Respond, SendId, SendProgress, SendState, Update};
 use crate::engine::joins::Joins;
 use crate::engine::listener::{Listener, Message, Shared, Start};
 use crate::engine::names::Names;
 use crate::engine::ring::{Order, RingListener};
 use crate::engine::sender::Sending;
+use crate::engine::tap::{Sights, Taps};
 use crate::model::event::EventKind;
 use crate::net::iface::{self, Watch};
 use crate::net::wake::Waker;
@@ -55,6 +57,7 @@ pub(super) struct Supervisor {
     names: Option<Names>,
     /// Indexes that lost their carrier and have not got it back.
     dark: Vec<u32>,
+    taps: Taps,
 }
 
 impl Supervisor {
@@ -62,10 +65,12 @@ impl Supervisor {
         commands: Receiver<Command>,
         shared: Shared,
         ifaces: Vec<Iface>,
+        (depth, sights): (Depth, Sights),
     ) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("supervisor".into()).spawn(move || {
             let own = own_addresses(&ifaces);
             let names = Names::spawn(shared.updates.clone()).ok();
+            let taps = Taps::new(depth, shared.options.rcvbuf, sights, shared.updates.clone());
             let supervisor = Supervisor {
                 commands,
                 shared,
@@ -77,6 +82,7 @@ impl Supervisor {
                 own,
                 names,
                 dark: Vec::new(),
+                taps,
             };
             supervisor.run();
         })
@@ -95,6 +101,7 @@ impl Supervisor {
         self.say(Update::Ifaces(self.ifaces.clone()));
         // Without it less is known, and the screen says so.
         let joins = Joins::spawn(self.shared.updates.clone()).ok();
+        self.taps.follow(&self.ifaces);
         let mut next_counters = Instant::now();
         loop {
             if Instant::now() >= next_counters {
@@ -142,6 +149,7 @@ impl Supervisor {
         for send in std::mem::take(&mut self.sends).into_values() {
             send.join();
         }
+        self.taps.end();
     }
 
     fn command(&mut self, command: Command) {
@@ -180,6 +188,9 @@ impl Supervisor {
                     s.stop();
                 }
             }
+            Command::Tap(depth) => self.taps.set_depth(depth, &self.ifaces),
+            Command::TapOn(names) => self.taps.look_at(names, &self.ifaces),
+            Command::Stands(id, membership) => self.taps.stands(id, membership, &self.ifaces),
             Command::Resolve(ip) => {
                 if let Some(names) = &self.names {
                     names.ask(ip);
@@ -319,6 +330,7 @@ impl Supervisor {
         let before = std::mem::replace(&mut self.ifaces, changed.ifaces);
         self.own = own_addresses(&self.ifaces);
         self.say(Update::Ifaces(self.ifaces.clone()));
+        self.taps.follow(&self.ifaces);
         self.dark.extend(changed.lost_carrier);
         let ids: Vec<MembershipId> = self.rows.keys().copied().collect();
         for id in ids {

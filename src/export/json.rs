@@ -115,6 +115,8 @@ pub struct Packet {
     pub port: u16,
     /// The interface of the membership.
     pub iface: Arc<str>,
+    /// Whether its group is joined, or else a tap saw it on the wire.
+    pub joined: bool,
     /// The sender, as address:port.
     pub source: String,
     /// True length of the UDP payload, even if cut.
@@ -170,6 +172,7 @@ pub fn packet(
         group: m.group.to_string(),
         port: m.port,
         iface: m.iface.clone(),
+        joined: !d.membership.is_wire(),
         source: d.source.to_string(),
         size_bytes: d.len,
         ttl: d.ttl,
@@ -189,7 +192,7 @@ impl Packet {
 
     /// The columns of [`Packet::csv`].
     pub const CSV_HEADER: &'static str =
-        "time,group,port,iface,source,size_bytes,ttl,dscp,protocol,preview,payload_hex";
+        "time,group,port,iface,source,size_bytes,ttl,dscp,protocol,preview,payload_hex,joined";
 
     /// As a line of CSV (RFC 4180), without its end.
     pub fn csv(&self, at: Wall) -> String {
@@ -206,6 +209,7 @@ impl Packet {
             self.protocol.unwrap_or("").to_owned(),
             csv_field(&self.preview),
             self.payload_hex.clone(),
+            self.joined.to_string(),
         ]
         .join(",")
     }

@@ -40,7 +40,8 @@ pub fn packet(at: Wall, p: &Packet, m: &Membership, utc_offset_s: i32) -> String
     if let Some(ttl) = p.ttl {
         let _ = write!(line, "  ttl {ttl}");
     }
-    let _ = write!(line, "{}  {}", if p.ours { "  ours" } else { "" }, p.preview);
+    let wire = if p.joined { "" } else { "  ◇ not joined" };
+    let _ = write!(line, "{}{wire}  {}", if p.ours { "  ours" } else { "" }, p.preview);
     line
 }
 
@@ -65,11 +66,37 @@ pub fn summary(model: &Model, utc_offset_s: i32) -> String {
         t.not_analysed
     );
     let mut rows = Vec::new();
-    for g in model.groups() {
+    if model.wire().depth().shows_groups() {
+        let t = model.wire_totals(None);
+        let rate = t.rate.unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "◇ on the wire, not joined: {} groups, {} sources, {} packets, {}, {}",
+            t.groups,
+            t.sources,
+            t.counters.packets,
+            units::packets_per_s(rate.packets_pps),
+            units::bits_per_s(rate.payload_bps),
+        );
+        for (count, what) in [
+            (t.counts.drops, "dropped at the tap's ring"),
+            (t.counts.not_analysed, "counted, not analysed"),
+            (t.counts.bad_checksums, "with a wrong UDP checksum"),
+            (t.tagged, "of VLANs, not in these figures"),
+            (t.evicted, "groups forgotten for others"),
+        ] {
+            if count > 0 {
+                let _ = writeln!(out, "  {count} {what}");
+            }
+        }
+    }
+    for g in model.rows() {
         let r = g.rate(now.mono);
+        let wire = if g.is_joined() { "" } else { "◇ " };
+        let vlan = g.vlan.map_or_else(String::new, |v| format!(" VLAN {v}"));
         rows.push(vec![
-            g.membership.endpoint().to_string(),
-            g.membership.iface.to_string(),
+            format!("{wire}{}", g.membership.endpoint()),
+            format!("{}{vlan}", g.membership.iface),
             g.label.as_deref().unwrap_or("–").to_owned(),
             g.state.word().to_owned(),
             g.counters.packets.to_string(),
@@ -91,6 +118,9 @@ pub fn summary(model: &Model, utc_offset_s: i32) -> String {
                 count(s.continuity().map(|c| c.lost)),
                 dash(),
             ]);
+        }
+        if let Some(c) = model.compared(g.id).filter(|c| c.not_delivered > 0) {
+            rows.push(vec![format!("  {} of {} on the wire were not delivered", c.not_delivered, c.wire)]);
         }
         if g.sources.len() > SOURCES_SHOWN {
             rows.push(vec![format!("  and {} more sources", g.sources.len() - SOURCES_SHOWN)]);

@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::base::group::{Endpoint, MembershipId};
 use crate::base::time::{Mono, SECOND_NS, Wall};
 use crate::model::group::Group;
+use crate::model::seen::WireTotals;
+use crate::model::seen::compare::Compared;
 use crate::model::source::{Counters, Source, State};
 use crate::model::{Model, Totals};
 
@@ -23,6 +25,9 @@ pub enum Scope {
     Group,
     /// One sender to one row.
     Source,
+    /// What a tap sees on one interface and nobody here joined, all together. None of it is in `total` and
+    /// `interface`, which are of joined rows.
+    Wire,
 }
 
 /// One statistics line. Counters are cumulative since the start (or the last reset); rates are over
@@ -38,6 +43,12 @@ pub struct Stats {
     pub port: Option<u16>,
     /// The interface; for all but `total`.
     pub iface: Option<Arc<str>>,
+    /// Whether it is joined, or else seen on the wire; for `group` and `source`.
+    pub joined: Option<bool>,
+    /// The VLAN whose tag its frames carry; for `group` and `source` seen on the wire.
+    pub vlan: Option<u16>,
+    /// Number of groups; for all but `group` and `source`.
+    pub groups: Option<usize>,
     /// The sender, as address:port; for `source`.
     pub source: Option<String>,
     /// Number of senders; for all but `source`.
@@ -65,7 +76,7 @@ pub struct Stats {
     pub duplicates: Option<u64>,
     /// Numbers that came after a higher one.
     pub reordered: Option<u64>,
-    /// SOCK: dropped at the socket buffer; for all but `source`.
+    /// SOCK: dropped at the socket buffer, for `wire` at the tap's ring; for all but `source`.
     pub socket_drops: Option<u64>,
     /// NIC: dropped at the interface; for `interface` and `total`.
     pub nic_drops: Option<u64>,
@@ -73,6 +84,17 @@ pub struct Stats {
     pub not_analysed: Option<u64>,
     /// Their UDP payload.
     pub not_analysed_bytes: Option<u64>,
+    /// Datagrams of a joined `group` that a tap saw on its interface, over the seconds in which both were
+    /// watched; `null` without a tap.
+    pub wire_packets: Option<u64>,
+    /// How many of these were not delivered to the row.
+    pub not_delivered: Option<u64>,
+    /// Datagrams with a wrong UDP checksum, which no host takes; for `wire`.
+    pub bad_checksums: Option<u64>,
+    /// Groups forgotten because there were too many; for `wire`.
+    pub groups_evicted: Option<u64>,
+    /// Datagrams with a VLAN's tag, which are in no other figure of `wire`.
+    pub tagged_packets: Option<u64>,
     /// TTL or hop limit of the last datagram; for `source`.
     pub ttl: Option<u8>,
     /// DSCP of the last datagram, 0 to 63; for `source`.
@@ -110,6 +132,7 @@ enum Key {
     Total,
     Interface(Arc<str>),
     Group(MembershipId),
+    Wire(Arc<str>),
     Source(MembershipId, Endpoint),
 }
 
@@ -122,6 +145,9 @@ struct Told {
     other: [u64; 4],
     state: Option<State>,
 }
+
+/// Scopes remembered before those are forgotten that are no more.
+const REMEMBERED: usize = 65_536;
 
 /// Remembers what was told of each scope.
 #[derive(Debug)]
@@ -155,9 +181,17 @@ impl Reporter {
                 tell(s);
             }
         }
-        for g in model.groups() {
+        for (name, _) in model.wire().ifaces().filter(|(_, t)| t.state.depth().shows_groups()) {
+            let s = of_wire(name, &model.wire_totals(Some(name)));
+            if let Some(s) = self.due(Key::Wire(name.clone()), s, None, self.begun, now, last, false) {
+                tell(s);
+            }
+        }
+        self.forget(model);
+        for g in model.rows() {
             let since = g.since.map_or(now, |s| s.mono);
-            if let Some(s) = self.due(Key::Group(g.id), of_group(g), Some(g.state), since, now, last, false) {
+            let s = of_group(g, model.compared(g.id));
+            if let Some(s) = self.due(Key::Group(g.id), s, Some(g.state), since, now, last, false) {
                 tell(s);
             }
             for source in g.sources.list() {
@@ -167,6 +201,14 @@ impl Reporter {
                     tell(s);
                 }
             }
+        }
+    }
+
+    /// Rows that come and go without end on the wire are not remembered for ever.
+    fn forget(&mut self, model: &Model) {
+        let gone = |id: &MembershipId| id.is_wire() && model.group(*id).is_none();
+        if self.told.len() > REMEMBERED {
+            self.told.retain(|key, _| !matches!(key, Key::Group(id) | Key::Source(id, _) if gone(id)));
         }
     }
 
@@ -224,6 +266,9 @@ fn blank(scope: Scope, c: &Counters) -> Stats {
         group: None,
         port: None,
         iface: None,
+        joined: None,
+        vlan: None,
+        groups: None,
         source: None,
         sources: None,
         state: None,
@@ -241,6 +286,11 @@ fn blank(scope: Scope, c: &Counters) -> Stats {
         nic_drops: None,
         not_analysed: None,
         not_analysed_bytes: None,
+        wire_packets: None,
+        not_delivered: None,
+        bad_checksums: None,
+        groups_evicted: None,
+        tagged_packets: None,
         ttl: None,
         dscp: None,
         protocol: None,
@@ -261,6 +311,7 @@ fn blank(scope: Scope, c: &Counters) -> Stats {
 
 fn of_totals(scope: Scope, t: &Totals) -> Stats {
     Stats {
+        groups: Some(t.groups),
         sources: Some(t.sources),
         lost: t.lost,
         duplicates: t.duplicates,
@@ -273,17 +324,36 @@ fn of_totals(scope: Scope, t: &Totals) -> Stats {
     }
 }
 
+fn of_wire(name: &Arc<str>, t: &WireTotals) -> Stats {
+    Stats {
+        iface: Some(name.clone()),
+        groups: Some(t.groups),
+        sources: Some(t.sources),
+        socket_drops: Some(t.counts.drops),
+        not_analysed: Some(t.counts.not_analysed),
+        not_analysed_bytes: Some(t.counts.not_analysed_bytes),
+        bad_checksums: Some(t.counts.bad_checksums),
+        groups_evicted: Some(t.evicted),
+        tagged_packets: Some(t.tagged),
+        ..blank(Scope::Wire, &t.counters)
+    }
+}
+
 fn time(wall: Option<Wall>) -> Option<String> {
     wall.map(|w| w.rfc3339().to_string())
 }
 
-fn of_group(g: &Group) -> Stats {
+fn of_group(g: &Group, compared: Option<Compared>) -> Stats {
     let n = g.continuity();
     let gaps = (g.gaps.count > 0).then_some(g.gaps);
     Stats {
         group: Some(g.membership.group.to_string()),
         port: Some(g.membership.port),
         iface: Some(g.membership.iface.clone()),
+        joined: Some(g.is_joined()),
+        vlan: g.vlan,
+        wire_packets: compared.map(|c| c.wire),
+        not_delivered: compared.map(|c| c.not_delivered),
         sources: Some(g.sources.len()),
         state: Some(g.state.word()),
         lost: n.map(|n| n.lost),
@@ -308,6 +378,8 @@ fn of_source(g: &Group, s: &Source) -> Stats {
         group: Some(g.membership.group.to_string()),
         port: Some(g.membership.port),
         iface: Some(g.membership.iface.clone()),
+        joined: Some(g.is_joined()),
+        vlan: g.vlan,
         source: Some(s.endpoint.to_string()),
         state: Some(s.state.word()),
         lost: n.map(|n| n.lost),
@@ -327,7 +399,7 @@ fn of_source(g: &Group, s: &Source) -> Stats {
 }
 
 /// The columns of the statistics as CSV, in the order of [`csv`].
-pub const CSV_HEADER: &str = "time,scope,group,port,iface,source,sources,state,packets,payload_bytes,ip_bytes,truncated,size_min_bytes,size_mean_bytes,size_max_bytes,lost,duplicates,reordered,socket_drops,nic_drops,not_analysed,not_analysed_bytes,ttl,dscp,protocol,packets_interval,payload_interval_bytes,packets_pps,payload_bps,ip_bps";
+pub const CSV_HEADER: &str = "time,scope,group,port,iface,source,sources,state,packets,payload_bytes,ip_bytes,truncated,size_min_bytes,size_mean_bytes,size_max_bytes,lost,duplicates,reordered,socket_drops,nic_drops,not_analysed,not_analysed_bytes,ttl,dscp,protocol,packets_interval,payload_interval_bytes,packets_pps,payload_bps,ip_bps,joined,vlan,groups,wire_packets,not_delivered,bad_checksums,groups_evicted,tagged_packets";
 
 /// One statistics line as CSV (RFC 4180), without the line's end.
 pub fn csv(at: Wall, s: &Stats) -> String {
@@ -342,6 +414,7 @@ pub fn csv(at: Wall, s: &Stats) -> String {
         Scope::Interface => "interface",
         Scope::Group => "group",
         Scope::Source => "source",
+        Scope::Wire => "wire",
     };
     [
         at.rfc3339().to_string(),
@@ -374,6 +447,14 @@ pub fn csv(at: Wall, s: &Stats) -> String {
         f(s.packets_pps),
         f(s.payload_bps),
         f(s.ip_bps),
+        o(s.joined),
+        o(s.vlan),
+        o(s.groups),
+        o(s.wire_packets),
+        o(s.not_delivered),
+        o(s.bad_checksums),
+        o(s.groups_evicted),
+        o(s.tagged_packets),
     ]
     .join(",")
 }

@@ -36,6 +36,13 @@ pub enum EventKind {
     InterfaceChanged,
     /// Datagrams were dropped on this host.
     Dropped,
+    /// Datagrams were seen on the wire of a joined group and not delivered, and no counter of ours
+    /// says why.
+    NotDelivered,
+    /// A group that nobody joined was seen on the wire.
+    WireSeen,
+    /// A tap was switched on or off, or cannot be had.
+    Tap,
     /// The wall clock was set.
     ClockStep,
     /// A query of IGMP or MLD was heard.
@@ -70,6 +77,9 @@ impl EventKind {
             EventKind::MarkingChanged => "marking_changed",
             EventKind::InterfaceChanged => "interface_changed",
             EventKind::Dropped => "dropped",
+            EventKind::NotDelivered => "not_delivered",
+            EventKind::WireSeen => "wire_seen",
+            EventKind::Tap => "tap",
             EventKind::ClockStep => "clock_step",
             EventKind::Query => "query",
             EventKind::Report => "report",
@@ -85,7 +95,11 @@ impl EventKind {
     pub fn is_bad(self) -> bool {
         matches!(
             self,
-            EventKind::Failed | EventKind::SourceSilent | EventKind::GroupSilent | EventKind::Dropped
+            EventKind::Failed
+                | EventKind::SourceSilent
+                | EventKind::GroupSilent
+                | EventKind::Dropped
+                | EventKind::NotDelivered
         )
     }
 }

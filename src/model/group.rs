@@ -10,6 +10,7 @@ use crate::model::here::Here;
 use crate::model::packets::{Packet, PacketRing};
 use crate::model::quantile::Quantiles;
 use crate::model::rate::{Rate, RateWindow, Strip, Weight};
+use crate::model::seen::compare::Compare;
 use crate::model::sequence::SeqCounts;
 use crate::model::shape::{Peaks, Sizes};
 use crate::model::source::{Counters, Gaps, Noticed, Source, SourceTable, Stamp, State};
@@ -27,6 +28,8 @@ pub enum Origin {
     User,
     /// Joined because nothing was asked for: never called silent.
     Default,
+    /// Not joined: a tap sees it on the wire.
+    Wire,
 }
 
 /// The receive buffer of a membership: its socket's, or the interface's packet ring.
@@ -47,6 +50,8 @@ pub enum JoinState {
     Joining,
     /// Done.
     Joined(Buffer),
+    /// Not asked for: a tap sees the group on the wire.
+    Seen,
     /// Not possible for now; it can be retried.
     Failed {
         /// What failed, in one line.
@@ -73,8 +78,10 @@ pub struct Drops {
 pub struct Group {
     /// Its number.
     pub id: MembershipId,
-    /// What it joins.
+    /// What it joins, or would join.
     pub membership: Arc<Membership>,
+    /// The VLAN whose tag its frames carry, of a row that is seen on the wire.
+    pub vlan: Option<u16>,
     /// Why it is there.
     pub origin: Origin,
     /// The registry's name for it, if it has one.
@@ -119,6 +126,8 @@ pub struct Group {
     pub sources: SourceTable,
     /// The packets kept.
     pub packets: PacketRing,
+    /// Wire against socket, while there is a tap.
+    pub(crate) compare: Option<Box<Compare>>,
     mtu: u64,
     pub(crate) scan_at: Mono,
     pub(crate) appeared: u32,
@@ -137,6 +146,7 @@ impl Group {
         Group {
             id,
             membership,
+            vlan: None,
             origin,
             label,
             join: JoinState::Joining,
@@ -160,6 +170,7 @@ impl Group {
             answered: 0,
             sources: SourceTable::default(),
             packets: PacketRing::default(),
+            compare: None,
             mtu: 1500,
             scan_at: Mono(0),
             appeared: 0,
@@ -167,6 +178,28 @@ impl Group {
             drops_told: 0,
             clock_offset_ns: 0,
         }
+    }
+
+    /// A row that nobody joined, seen on the wire since `at`.
+    pub(crate) fn seen(
+        id: MembershipId,
+        membership: Arc<Membership>,
+        label: Option<Arc<str>>,
+        vlan: Option<u16>,
+        at: Stamp,
+    ) -> Self {
+        let mut g = Group::new(id, membership, Origin::Wire, label);
+        g.join = JoinState::Seen;
+        g.state = State::Live;
+        g.since = Some(at);
+        g.strip = Some(Strip::new(at.mono));
+        g.vlan = vlan;
+        g
+    }
+
+    /// Whether it is, or is to be, a membership; otherwise it is seen on the wire.
+    pub fn is_joined(&self) -> bool {
+        self.join != JoinState::Seen
     }
 
     pub(crate) fn set_mtu(&mut self, mtu: Option<u32>) {
@@ -339,7 +372,7 @@ impl Group {
         match &self.join {
             JoinState::Joining => State::Joining,
             JoinState::Failed { .. } => State::Failed,
-            JoinState::Joined(_) => match (self.last, self.since) {
+            JoinState::Joined(_) | JoinState::Seen => match (self.last, self.since) {
                 (Some(last), _) => {
                     let usual = self.gaps.usual_ns;
                     let quiet = now.since(last.mono);

@@ -5,6 +5,7 @@
 //! gives the same figures to the last digit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::batch::{Batch, Capture, SLOTS};
@@ -26,6 +27,7 @@ pub mod memberships;
 pub mod packets;
 pub mod quantile;
 pub mod rate;
+pub mod seen;
 pub mod sequence;
 pub mod shape;
 pub mod source;
@@ -38,6 +40,7 @@ use group::{Buffer, Group, JoinState, Origin};
 use memberships::Memberships;
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use rate::Rate;
+use seen::Wire;
 use source::{Counters, NO_HINT, Stamp, State};
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
@@ -126,6 +129,9 @@ pub struct Model {
     capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
+    /// The addresses of this host.
+    here_ips: BTreeSet<IpAddr>,
+    wire: Wire,
     now: Now,
     clock_offset_ns: i64,
 }
@@ -143,6 +149,8 @@ impl Model {
             capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
+            here_ips: BTreeSet::new(),
+            wire: Wire::default(),
             now,
             clock_offset_ns: now.offset_ns(),
         }
@@ -153,22 +161,28 @@ impl Model {
         self.now
     }
 
-    /// The rows, in the order in which they were asked for.
+    /// The joined rows, in the order in which they were asked for.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = &Group> + '_ {
         self.order.iter().filter_map(|id| self.group(*id))
     }
 
-    /// Number of rows.
+    /// Number of joined rows.
     pub fn group_count(&self) -> usize {
         self.order.len()
     }
 
-    /// The row of this number.
+    /// The row of this number, joined or seen on the wire.
     pub fn group(&self, id: MembershipId) -> Option<&Group> {
+        if id.is_wire() {
+            return self.wire.rows.get(&id).map(|g| &**g);
+        }
         self.groups.get(id.0 as usize)?.as_deref()
     }
 
     fn group_mut(&mut self, id: MembershipId) -> Option<&mut Group> {
+        if id.is_wire() {
+            return self.wire.rows.get_mut(&id).map(|g| &mut **g);
+        }
         self.groups.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
@@ -228,6 +242,7 @@ impl Model {
         g.stood(buffer, at);
         let membership = g.membership.clone();
         self.capture = capture;
+        self.stands(id, now);
         self.memberships.joined(&membership.iface, membership.group, at);
         match (stood_before, asked) {
             (false, _) => self.note_group(EventKind::Joined, id, now, format!("joined {membership}")),
@@ -252,6 +267,7 @@ impl Model {
         let Some(g) = self.group(id) else { return };
         let text = format!("joined {} again: {why}", g.membership);
         let (iface, group) = (g.membership.iface.clone(), g.membership.group);
+        self.stands(id, now);
         self.memberships.joined(&iface, group, Stamp { mono: now.mono, wall: now.wall });
         self.note_group(EventKind::Rejoined, id, now, text);
     }
@@ -265,6 +281,7 @@ impl Model {
         };
         g.join = JoinState::Failed { error, remedy };
         g.state = State::Failed;
+        g.compare = None;
         self.note_group(EventKind::Failed, id, now, text);
     }
 
@@ -293,6 +310,7 @@ impl Model {
     pub fn filter_changed(&mut self, id: MembershipId, membership: Arc<Membership>, text: String, now: Now) {
         if let Some(g) = self.group_mut(id) {
             g.membership = membership;
+            self.stands(id, now);
             self.note_group(EventKind::Note, id, now, text);
         }
     }
@@ -369,6 +387,7 @@ impl Model {
                 iface,
             });
         }
+        self.here_ips = self.addresses_here();
         self.memberships.set_ifaces(self.ifaces.iter().map(|i| &i.iface));
         for old in &before {
             if self.iface(&old.iface.name).is_none() {
@@ -456,6 +475,9 @@ impl Model {
                 g.account(a, received.mono);
             }
         }
+        if self.wire.depth().shows_groups() {
+            self.delivered(batch);
+        }
     }
 
     /// Brings everything that depends on time up to date: states, events of silence, losses that
@@ -472,6 +494,7 @@ impl Model {
         for g in groups.iter_mut().flatten() {
             telling::settle_group(events, g, now);
         }
+        self.settle_wire(now);
         self.follow_memberships(now);
     }
 
@@ -522,11 +545,13 @@ impl Model {
                 if let Some(g) = self.group_mut(id) {
                     g.reset();
                 }
+                self.compare_anew(id);
             }
             None => {
                 for g in self.groups.iter_mut().flatten() {
                     g.reset();
                 }
+                self.wire.reset();
                 for ring in self.rings.values_mut() {
                     (ring.before_reset, ring.tell_at) = (ring.cumulative, 0);
                 }
@@ -534,6 +559,7 @@ impl Model {
                     i.nic_base = i.nic_base.map(|b| b + i.nic_drops.unwrap_or(0));
                     i.nic_drops = i.nic_drops.map(|_| 0);
                 }
+                self.order.clone().into_iter().for_each(|id| self.compare_anew(id));
             }
         }
     }

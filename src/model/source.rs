@@ -349,6 +349,22 @@ pub struct SourceTable {
     last: u32,
     /// The one that somebody looks at: it is kept with detail whatever it sends.
     looked_at: Option<u32>,
+    limits: Limits,
+}
+
+/// How many senders a group keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// At most; what more send is counted on the group only.
+    pub sources: usize,
+    /// With [`Detail`]: the first ones as they appear, later the busiest ones.
+    pub detailed: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { sources: SOURCES_MAX, detailed: DETAILED }
+    }
 }
 
 /// Sources of a group that are kept with [`Detail`]: the first ones as they appear, later the busiest
@@ -387,11 +403,11 @@ impl SourceTable {
             self.last = i;
             return Some((i as usize, false));
         }
-        if self.list.len() == SOURCES_MAX {
+        if self.list.len() >= self.limits.sources {
             return None;
         }
         let i = self.list.len() as u32;
-        self.list.push(Source::new(from, at, ours(), self.list.len() < DETAILED));
+        self.list.push(Source::new(from, at, ours(), self.list.len() < self.limits.detailed));
         let (hasher, list) = (&self.hasher, &self.list);
         self.index.insert_unique(hash(hasher, from), i, |&i| hash(hasher, list[i as usize].endpoint));
         self.last = i;
@@ -423,6 +439,11 @@ impl SourceTable {
         std::hint::black_box(sum);
     }
 
+    /// Sets other limits than the usual ones; who is there stays.
+    pub(crate) fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     pub(crate) fn at_mut(&mut self, place: usize) -> &mut Source {
         &mut self.list[place]
     }
@@ -441,7 +462,8 @@ impl SourceTable {
 
     /// How many are kept with [`Detail`].
     pub fn detailed(&self) -> usize {
-        if self.list.len() <= DETAILED { self.list.len() } else { self.with_detail().count() }
+        let all = self.list.len() <= self.limits.detailed;
+        if all { self.list.len() } else { self.with_detail().count() }
     }
 
     fn with_detail(&self) -> impl Iterator<Item = &Source> {
@@ -451,7 +473,7 @@ impl SourceTable {
     /// Gives the detail of the quietest to the busiest, where there are more than [`DETAILED`]. It
     /// takes half as much traffic again, so that equals do not change places for ever.
     pub(crate) fn promote(&mut self, now: Mono, here: &mut Here) {
-        if self.list.len() <= DETAILED {
+        if self.list.len() <= self.limits.detailed {
             return;
         }
         let rate = |s: &Source| s.rate.rate(now, s.first.mono).map_or(0, |r| r.packets_pps as u64);
@@ -473,7 +495,7 @@ impl SourceTable {
         }
         busy.sort_unstable_by_key(by_rate);
         // One that was looked at before may be one too many.
-        let places = DETAILED - usize::from(self.looked_at.is_some());
+        let places = self.limits.detailed.saturating_sub(usize::from(self.looked_at.is_some()));
         let over = quiet.len().saturating_sub(places);
         let wanted = (over + busy.len()).min(quiet.len());
         if wanted == 0 {

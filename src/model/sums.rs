@@ -4,7 +4,8 @@ use crate::model::group::Group;
 use crate::model::{Model, Totals};
 
 impl Model {
-    /// The whole.
+    /// The whole: all joined rows, each as delivered to it. What is seen on the wire and not joined is in
+    /// [`Model::wire_totals`].
     pub fn totals(&self) -> Totals {
         let mut t = self.totals_of(self.groups());
         for i in &self.ifaces {

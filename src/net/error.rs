@@ -144,6 +144,19 @@ pub enum NetError {
         /// The system's error.
         source: io::Error,
     },
+    /// The wire cannot be looked at.
+    #[error("cannot tap {iface} ({operation}): {}", self.rest())]
+    Tap {
+        /// The interface.
+        iface: String,
+        /// What was refused, as in `PACKET_RX_RING`.
+        operation: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// This system has no taps.
+    #[error("taps exist on Linux only; leave `--wire` and `--no-join` out")]
+    NoTap,
     /// This system has no packet ring.
     #[error("the packet ring exists on Linux only; leave `--capture` out")]
     NoRing,
@@ -253,11 +266,15 @@ impl NetError {
                 Some(format!("join the group again without {sender}"))
             }
             (NetError::NoRing, _) => Some("leave `--capture` out".into()),
+            (NetError::NoTap, _) => Some("leave `--wire` and `--no-join` out".into()),
+            (NetError::Tap { .. }, Kind::NotPermitted) => {
+                Some(format!("it needs a capability: `sudo setcap cap_net_raw=ep {}`", this_program()))
+            }
             (NetError::Ring { .. }, Kind::NotPermitted) => Some(format!(
                 "it needs a capability: `sudo setcap cap_net_raw+ep {}`; without it, leave `--capture` out",
                 this_program()
             )),
-            (NetError::Ring { .. }, Kind::NoBuffer) => {
+            (NetError::Ring { .. } | NetError::Tap { .. }, Kind::NoBuffer) => {
                 Some("ask for a smaller ring with `--rcvbuf`, as in `--rcvbuf 2MiB`".into())
             }
             (_, Kind::TooManyFiles) => Some(if cfg!(unix) {
@@ -360,8 +377,9 @@ impl NetError {
             | NetError::Send { source, .. }
             | NetError::Interfaces { source, .. }
             | NetError::Ring { source, .. }
+            | NetError::Tap { source, .. }
             | NetError::Limit { source, .. } => Some(source),
-            NetError::BlockInInclude { .. } | NetError::NoRing => None,
+            NetError::BlockInInclude { .. } | NetError::NoRing | NetError::NoTap => None,
         }
     }
 

@@ -2,7 +2,7 @@
 //! datagram, fills batches, and keeps the memberships and accounts of all rows on the interface.
 
 mod sink;
-mod table;
+pub(super) mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

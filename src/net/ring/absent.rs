@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Frame, Ready};
+use super::{Frame, Mark, Ready};
+use crate::base::tap::Depth;
 use crate::net::error::NetError;
 use crate::net::wake::Waker;
 
@@ -16,6 +17,14 @@ use crate::net::wake::Waker;
 /// Always.
 pub fn available() -> Result<(), NetError> {
     Err(NetError::NoRing)
+}
+
+/// Whether a tap can be opened here: no.
+///
+/// # Errors
+/// Always.
+pub fn tap_available() -> Result<(), NetError> {
+    Err(NetError::NoTap)
 }
 
 /// There is none.
@@ -28,6 +37,14 @@ impl Ring {
     /// Always.
     pub fn open(_: &Arc<str>, _: u32, _: Option<usize>) -> Result<Ring, NetError> {
         Err(NetError::NoRing)
+    }
+
+    /// Says that there is none.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn tap(_: &Arc<str>, _: u32, _: (Depth, bool), _: Option<usize>) -> Result<Ring, NetError> {
+        Err(NetError::NoTap)
     }
 
     /// Bytes of memory that the ring has.
@@ -87,6 +104,13 @@ impl Block<'_> {
 
 /// There are none.
 pub struct Frames<'a>(Infallible, PhantomData<&'a ()>);
+
+impl<'a> Frames<'a> {
+    /// The frames with their marks.
+    pub fn marked(self) -> impl Iterator<Item = (Frame<'a>, Mark)> {
+        self.map(|f| (f, Mark::default()))
+    }
+}
 
 impl<'a> Iterator for Frames<'a> {
     type Item = Frame<'a>;

@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use crate::base::tap::Depth;
+
 /// One instruction (linux/filter.h): code, jumps if true and if false, operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Op {
@@ -35,6 +37,8 @@ const NETWORK: u32 = 0xfff0_0000;
 
 /// The packet types up to here were received for this host: to itself, broadcast, multicast.
 const MULTICAST: u32 = 2;
+/// Sent by this host.
+pub const OUTGOING: u32 = 4;
 /// Looped back by the kernel.
 const LOOPBACK: u32 = 5;
 
@@ -174,6 +178,53 @@ pub fn received(groups: &[IpAddr]) -> Vec<Op> {
     p.finish()
 }
 
+/// Passes what a tap of this depth looks at: IGMP and MLD, then UDP to any multicast group with its
+/// fragments. Frames of VLANs pass with the tag beside them; what this host sends passes unless it comes
+/// back as received anyway (`loopback`).
+pub fn tapped(depth: Depth, loopback: bool) -> Vec<Op> {
+    let mut p = Program::default();
+    if depth == Depth::Off {
+        p.op(RET, 0);
+        return p.finish();
+    }
+    p.op(LD, PACKET_TYPE);
+    if !loopback {
+        p.jump(JEQ, OUTGOING, IP, NEXT);
+    }
+    p.jump(JGT, MULTICAST, REJECT, NEXT);
+    p.place(IP);
+    p.op(LD, PROTOCOL);
+    p.jump(JEQ, 0x86dd, V6, NEXT);
+    p.jump(JEQ, 0x0800, NEXT, REJECT);
+    p.op(LDB, 9);
+    p.jump(JEQ, 2, ACCEPT, NEXT);
+    if depth.shows_groups() {
+        p.jump(JEQ, 17, NEXT, REJECT);
+        p.op(LD, 16);
+        p.op(AND, 0xf000_0000);
+        p.jump(JEQ, 0xe000_0000, ACCEPT, REJECT);
+    } else {
+        p.op(RET, 0);
+    }
+    p.place(V6);
+    p.op(LDB, 24);
+    p.jump(JEQ, 0xff, NEXT, REJECT);
+    p.op(LDB, 6);
+    if depth.shows_groups() {
+        // As in `received`.
+        for header in [17, 44, 43, 60, 51] {
+            p.jump(JEQ, header, ACCEPT, NEXT);
+        }
+    }
+    // Hop-by-hop options: of MLD always (RFC 9777 section 5), of UDP now and then.
+    p.jump(JEQ, 0, V6_GROUP, REJECT);
+    p.place(V6_GROUP);
+    p.op(LDB, 40);
+    p.jump(JEQ, 58, ACCEPT, NEXT);
+    p.op(RET, if depth.shows_groups() { WHOLE } else { 0 });
+    p.finish()
+}
+
 /// Passes what the kernel loops back to these groups of one family, and nothing else. For raw sockets,
 /// which see IPv6 packets from the transport header on: addresses are looked for from the network header.
 pub fn looped(groups: &[IpAddr], v4: bool) -> Vec<Op> {
@@ -286,6 +337,35 @@ mod tests {
             let p = Packet { vlan: Some(vlan), ..v4("239.1.1.1", 17) };
             assert_eq!(run(&program, &p), passes, "VLAN tag {vlan:#x}");
         }
+    }
+
+    #[test]
+    fn a_tap_hears_memberships_and_looks_at_groups_only_as_deep_as_it_is_asked_to() {
+        let mut mld = v6("ff02::16", 0);
+        mld.bytes[40] = 58;
+        for (depth, groups) in
+            [(Depth::Off, false), (Depth::Ears, false), (Depth::Wire, true), (Depth::All, true)]
+        {
+            let program = tapped(depth, false);
+            let on = depth != Depth::Off;
+            for kind in 0..8 {
+                let taken = matches!(kind, 0..=2 | OUTGOING);
+                let igmp = Packet { kind, ..v4("224.0.0.22", 2) };
+                assert_eq!(run(&program, &igmp), on && taken, "IGMP of type {kind}, {depth:?}");
+                let udp = Packet { kind, ..v4("239.9.9.9", 17) };
+                assert_eq!(run(&program, &udp), groups && taken, "UDP of type {kind}, {depth:?}");
+            }
+            assert_eq!(run(&program, &mld), on, "MLD, {depth:?}");
+            for next in [17, 44, 43, 60, 51, 0] {
+                assert_eq!(run(&program, &v6("ff05::77", next)), groups, "header {next}, {depth:?}");
+            }
+            assert_eq!(run(&program, &Packet { vlan: Some(5), ..v4("239.9.9.9", 17) }), groups, "tagged");
+            for no in [v4("10.0.0.1", 17), v4("239.9.9.9", 6), v6("fd00::1", 17), v6("ff02::1", 58)] {
+                assert!(!run(&program, &no), "{depth:?}");
+            }
+        }
+        let sent = Packet { kind: OUTGOING, ..v4("239.9.9.9", 17) };
+        assert!(!run(&tapped(Depth::Wire, true), &sent), "the loopback gives it back as received");
     }
 
     #[test]

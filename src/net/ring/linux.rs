@@ -17,7 +17,8 @@ use socket2::{Domain, SockAddr, SockAddrStorage, SockFilter, Socket, Type};
 
 use super::filter::{self, Op};
 use super::looped::Looped;
-use super::{DEFAULT_BYTES, Frame, Ready};
+use super::{DEFAULT_BYTES, Frame, Mark, Ready};
+use crate::base::tap::Depth;
 use crate::base::time::{SECOND_NS, Wall};
 use crate::net::error::NetError;
 use crate::net::sys::{self, Opt, Want};
@@ -38,6 +39,17 @@ const RX_RING: Opt = Opt { level: PACKET, name: libc::PACKET_RX_RING, text: "PAC
 const STATISTICS: Opt = Opt { level: PACKET, name: libc::PACKET_STATISTICS, text: "PACKET_STATISTICS" };
 const IGNORE_OUTGOING: Opt =
     Opt { level: PACKET, name: libc::PACKET_IGNORE_OUTGOING, text: "PACKET_IGNORE_OUTGOING" };
+const ADD_MEMBERSHIP: Opt =
+    Opt { level: PACKET, name: libc::PACKET_ADD_MEMBERSHIP, text: "PACKET_ADD_MEMBERSHIP" };
+
+/// Where reports and leaves go that are not sent to the group itself, as Ethernet has it: 224.0.0.22 and
+/// 224.0.0.2 (RFC 9776 section 4.2.15, RFC 2236 section 3), ff02::16 and ff02::2 (RFC 9777, RFC 2710).
+const REPORTS_GO_TO: [[u8; 6]; 4] = [
+    [0x01, 0x00, 0x5e, 0, 0, 0x16],
+    [0x01, 0x00, 0x5e, 0, 0, 0x02],
+    [0x33, 0x33, 0, 0, 0, 0x16],
+    [0x33, 0x33, 0, 0, 0, 0x02],
+];
 
 /// `TPACKET_V3` of linux/if_packet.h.
 const TPACKET_V3: i32 = libc::tpacket_versions::TPACKET_V3 as i32;
@@ -61,6 +73,18 @@ pub fn available() -> Result<(), NetError> {
     socket().map(drop).map_err(|e| refused("any interface", "socket AF_PACKET", e))
 }
 
+/// Whether a tap can be opened here.
+///
+/// # Errors
+/// As [`available`].
+pub fn tap_available() -> Result<(), NetError> {
+    socket().map(drop).map_err(|source| NetError::Tap {
+        iface: "any interface".to_owned(),
+        operation: "socket AF_PACKET",
+        source,
+    })
+}
+
 /// A packet socket that receives nothing yet.
 fn socket() -> io::Result<Socket> {
     Socket::new(Domain::PACKET, Type::DGRAM, None)
@@ -75,7 +99,8 @@ pub struct Ring {
     // Dropped before the socket: the kernel keeps the memory until it is unmapped.
     map: Map,
     socket: Socket,
-    looped: Looped,
+    /// A tap has none: it takes what is sent as it leaves.
+    looped: Option<Looped>,
     iface: Arc<str>,
     /// The block that is read next.
     next: usize,
@@ -89,6 +114,59 @@ impl Ring {
     /// # Errors
     /// Without CAP_NET_RAW, without the memory, or without the interface.
     pub fn open(iface: &Arc<str>, ifindex: u32, bytes: Option<usize>) -> Result<Ring, NetError> {
+        let mut ring = Ring::opened(iface, ifindex, bytes, &filter::received(&[]), true)?;
+        let failed = |source| refused(iface, "a raw socket", source);
+        ring.looped = Some(Looped::open(ifindex, bytes).map_err(failed)?);
+        Ok(ring)
+    }
+
+    /// Opens a ring of about `bytes` bytes that joins nothing and sees what of this depth is on the
+    /// interface, in both directions; `loopback` says that the interface is the loopback.
+    ///
+    /// To hear what the adapter's filter would keep away it asks the adapter, and nobody else: for the
+    /// addresses that IGMP and MLD reports go to, and for all multicast if that is asked for.
+    ///
+    /// # Errors
+    /// As [`Ring::open`].
+    pub fn tap(
+        iface: &Arc<str>,
+        ifindex: u32,
+        (depth, loopback): (Depth, bool),
+        bytes: Option<usize>,
+    ) -> Result<Ring, NetError> {
+        let as_tap = |e| match e {
+            NetError::Ring { iface, operation, source } => NetError::Tap { iface, operation, source },
+            other => other,
+        };
+        let ring = Ring::opened(iface, ifindex, bytes, &filter::tapped(depth, loopback), loopback)
+            .map_err(as_tap)?;
+        let ask = |kind: i32, address: &[u8]| {
+            // packet_mreq: index, type, length of the address, address.
+            let mut mreq = [0; size_of::<libc::packet_mreq>()];
+            mreq[..4].copy_from_slice(&(ifindex as i32).to_ne_bytes());
+            mreq[4..6].copy_from_slice(&(kind as u16).to_ne_bytes());
+            mreq[6..8].copy_from_slice(&(address.len() as u16).to_ne_bytes());
+            mreq[8..8 + address.len()].copy_from_slice(address);
+            sys::set_bytes(&ring.socket, ADD_MEMBERSHIP, &mreq)
+        };
+        for address in REPORTS_GO_TO {
+            // An interface without a filter of addresses refuses, and has none to be opened.
+            let _ = ask(libc::PACKET_MR_MULTICAST, &address);
+        }
+        if depth == Depth::All {
+            let failed = |source| as_tap(refused(iface, "PACKET_MR_ALLMULTI", source));
+            ask(libc::PACKET_MR_ALLMULTI, &[]).map_err(failed)?;
+        }
+        Ok(ring)
+    }
+
+    fn opened(
+        iface: &Arc<str>,
+        ifindex: u32,
+        bytes: Option<usize>,
+        program: &[Op],
+        ignore_outgoing: bool,
+    ) -> Result<Ring, NetError> {
         let failed = |operation| move |source| refused(iface, operation, source);
         let socket = socket().map_err(failed("socket AF_PACKET"))?;
         let set = |opt: Opt, value: &[u8]| sys::set_bytes(&socket, opt, value).map_err(failed(opt.text));
@@ -105,12 +183,13 @@ impl Ring {
         set(RX_RING, &req)?;
         let map = Map::new(&socket, BLOCK * blocks).map_err(failed("mmap"))?;
         // Before the socket is bound, so that nothing comes in unfiltered.
-        attach(&socket, &filter::received(&[])).map_err(failed("SO_ATTACH_FILTER"))?;
-        // The filter refuses outgoing packets too; kernels before 4.20 leave it to that.
-        let _ = sys::set_int(&socket, IGNORE_OUTGOING, 1);
+        attach(&socket, program).map_err(failed("SO_ATTACH_FILTER"))?;
+        if ignore_outgoing {
+            // The filter refuses outgoing packets too; kernels before 4.20 leave it to that.
+            let _ = sys::set_int(&socket, IGNORE_OUTGOING, 1);
+        }
         bind(&socket, ifindex).map_err(failed("bind"))?;
-        let looped = Looped::open(ifindex, bytes).map_err(failed("a raw socket"))?;
-        Ok(Ring { map, socket, looped, iface: iface.clone(), next: 0, drops: 0 })
+        Ok(Ring { map, socket, looped: None, iface: iface.clone(), next: 0, drops: 0 })
     }
 
     /// Bytes of memory that the ring has.
@@ -124,7 +203,7 @@ impl Ring {
     /// What the system refuses.
     pub fn set_groups(&self, groups: &[IpAddr]) -> Result<(), NetError> {
         attach(&self.socket, &filter::received(groups))
-            .and_then(|()| self.looped.set_groups(groups))
+            .and_then(|()| self.looped.as_ref().map_or(Ok(()), |l| l.set_groups(groups)))
             .map_err(|e| refused(&self.iface, "SO_ATTACH_FILTER", e))
     }
 
@@ -135,7 +214,7 @@ impl Ring {
     /// When the system cannot wait, or the socket has failed. That the interface went down is no failure:
     /// it goes on when it is up again.
     pub fn wait(&self, waker: &Waker, timeout: Option<Duration>) -> Result<Ready, NetError> {
-        let families = self.looped.handles();
+        let families = self.looped.as_ref().map_or([None; 2], Looped::handles);
         // The waker stands in for a family that the host does not have.
         let [v4, v6] = families.map(|h| h.unwrap_or(waker.handle()));
         let handles = [sys::handle(&self.socket), waker.handle(), v4, v6];
@@ -180,7 +259,8 @@ impl Ring {
     /// # Errors
     /// What the system tells, once; the socket stays usable.
     pub fn looped(&mut self) -> Result<Option<Frame<'_>>, NetError> {
-        self.looped.take().map_err(|source| NetError::Receive {
+        let Some(looped) = &mut self.looped else { return Ok(None) };
+        looped.take().map_err(|source| NetError::Receive {
             object: format!("the packet ring on {} (looped)", self.iface),
             source,
         })
@@ -200,7 +280,7 @@ impl Ring {
         {
             self.drops += u64::from(u32::from_ne_bytes(*drops));
         }
-        self.drops + self.looped.drops()
+        self.drops + self.looped.as_mut().map_or(0, Looped::drops)
     }
 
     fn is_filled(&self, block: usize) -> bool {
@@ -326,6 +406,34 @@ pub struct Frames<'a> {
     bytes: &'a [u8],
     at: usize,
     left: u32,
+}
+
+impl<'a> Frames<'a> {
+    /// The frames, each with what a tap wants to know besides.
+    pub fn marked(mut self) -> impl Iterator<Item = (Frame<'a>, Mark)> {
+        std::iter::from_fn(move || {
+            let header = self.bytes.get(self.at..)?;
+            let frame = self.next()?;
+            Some((frame, mark(header)))
+        })
+    }
+}
+
+/// What the header of a packet and the address behind it say.
+fn mark(header: &[u8]) -> Mark {
+    // A sockaddr_ll follows the header at the next multiple of 16 (TPACKET_ALIGNMENT).
+    const ADDRESS: usize = size_of::<tpacket3_hdr>().next_multiple_of(16);
+    let kind = header.get(ADDRESS + offset_of!(libc::sockaddr_ll, sll_pkttype));
+    let status = header.get(offset_of!(tpacket3_hdr, tp_status)..).and_then(|b| b.first_chunk());
+    let status = status.map_or(0, |b| u32::from_ne_bytes(*b));
+    const TAG: usize = offset_of!(tpacket3_hdr, hv1) + offset_of!(libc::tpacket_hdr_variant1, tp_vlan_tci);
+    let tag = header.get(TAG..).and_then(|b| b.first_chunk());
+    let vlan = tag.map_or(0, |b| u32::from_ne_bytes(*b)) as u16 & 0xfff;
+    Mark {
+        outgoing: kind.is_some_and(|&k| u32::from(k) == filter::OUTGOING),
+        // A priority tag is no VLAN.
+        vlan: (status & libc::TP_STATUS_VLAN_VALID != 0 && vlan > 0).then_some(vlan),
+    }
 }
 
 impl<'a> Iterator for Frames<'a> {

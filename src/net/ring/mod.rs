@@ -28,6 +28,11 @@
 //! (a bridge or bond that the interface is a port of takes its frames away after the ring). Datagrams
 //! that arrive glued together by segmentation offload (`UDP_SEGMENT` on the other end of a virtual
 //! link) are one datagram here.
+//!
+//! # The tap
+//!
+//! The same ring with another filter is a tap ([`Ring::tap`]): it joins nothing, looks at every group, and
+//! takes what local senders send as it leaves, since nothing of it is looped back where nobody joined.
 
 use crate::base::time::Wall;
 
@@ -42,9 +47,9 @@ mod looped;
 mod member;
 
 #[cfg(not(target_os = "linux"))]
-pub use absent::{Block, Frames, Ring, available};
+pub use absent::{Block, Frames, Ring, available, tap_available};
 #[cfg(target_os = "linux")]
-pub use linux::{Block, Frames, Ring, available};
+pub use linux::{Block, Frames, Ring, available, tap_available};
 pub use member::Member;
 
 /// Bytes of a ring when nothing else is asked for: a quarter of a second of small packets at 100,000 a
@@ -61,6 +66,15 @@ pub struct Frame<'a> {
     /// Whether the UDP checksum needs no look: the adapter or the kernel verified it, or the packet comes
     /// from a sender on this machine that left it to be filled in.
     pub verified: bool,
+}
+
+/// What a tap wants to know of a frame besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// This host sent it.
+    pub outgoing: bool,
+    /// The VLAN whose tag it came with, 1 to 4095; the kernel has taken the tag off.
+    pub vlan: Option<u16>,
 }
 
 /// What is there to be taken.

@@ -336,7 +336,7 @@ fn message(g: &Group, now: Mono) -> String {
             Some(r) => visible(&format!("{error} · {r}"), 400),
             None => visible(error, 400),
         },
-        JoinState::Joined(_) => {
+        JoinState::Joined(_) | JoinState::Seen => {
             format!("silent {}", units::duration(g.quiet_ns(now).unwrap_or(0) / SECOND_NS * SECOND_NS))
         }
     }

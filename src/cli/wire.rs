@@ -1,0 +1,96 @@
+//! The options that look at the wire, and what they need.
+
+use clap::{Args, ValueEnum};
+
+use crate::base::batch::Capture;
+use crate::base::group::Membership;
+use crate::base::iface::Iface;
+use crate::base::tap::Depth;
+use crate::cli::session::Session;
+use crate::cli::{CliError, Common, socket_options};
+use crate::config::Config;
+use crate::engine::Options;
+use crate::engine::command::Command;
+use crate::model::Settings;
+use crate::net::ring;
+
+/// Whether and how the wire is looked at.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct WireArgs {
+    /// Show every group on the wire as well, joined or not (Linux, CAP_NET_RAW). What arrives by itself is
+    /// looked at; --wire=all asks the adapter for all multicast, which tells the network nothing
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true,
+          default_missing_value = "arriving")]
+    wire: Option<Look>,
+
+    /// Join nothing: only watch the wire. No IGMP or MLD report is sent for any group. Groups that are
+    /// named are the only ones shown
+    #[arg(long)]
+    pub no_join: bool,
+}
+
+/// What the adapter is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Look {
+    /// What arrives by itself
+    Arriving,
+    /// All multicast (PACKET_MR_ALLMULTI)
+    All,
+}
+
+impl WireArgs {
+    /// Whether the wire is to be shown.
+    pub fn is_set(&self) -> bool {
+        self.wire.is_some() || self.no_join
+    }
+
+    /// How deep to look from the start.
+    pub fn depth(&self) -> Depth {
+        match self.wire {
+            Some(Look::All) => Depth::All,
+            Some(Look::Arriving) => Depth::Wire,
+            None if self.no_join => Depth::Wire,
+            None => Depth::Off,
+        }
+    }
+
+    /// That what was asked for can be had.
+    ///
+    /// # Errors
+    /// 3, with the line that grants it.
+    pub fn available(&self) -> Result<(), CliError> {
+        match self.is_set() {
+            true => ring::tap_available().map_err(|e| CliError::could_not(e.to_string())),
+            false => Ok(()),
+        }
+    }
+
+    /// With `--no-join`: nothing is joined, and of what is seen these groups are shown, or all if there are
+    /// none. Their interfaces are looked at though a join would pass them over.
+    pub fn watch_only(&self, session: &mut Session, groups: &[Membership]) {
+        session.refuse_joins();
+        session.model.show_only(groups);
+        let mut names: Vec<_> = groups.iter().map(|m| m.iface.clone()).collect();
+        names.sort();
+        names.dedup();
+        session.command(Command::TapOn(names));
+    }
+}
+
+/// Starts a session whose taps look so deep.
+pub(super) fn start(
+    ifaces: &[Iface],
+    common: &Common,
+    config: &Config,
+    keep: Settings,
+    tap: Depth,
+) -> Result<Session, CliError> {
+    let capture = Capture::from(common.capture);
+    if capture == Capture::Ring {
+        // Before anything is joined: with sockets instead, the figures would be others.
+        ring::available().map_err(|e| CliError::could_not(e.to_string()))?;
+    }
+    let options = Options { capture, sockets: socket_options(common, config)?, tap };
+    Session::start(ifaces, options, keep)
+        .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))
+}

@@ -1,0 +1,135 @@
+//! The taps of all interfaces: which are open, how deep, and what they know of the rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::{At, Order, Sights, Tap};
+use crate::base::group::{Membership, MembershipId};
+use crate::base::iface::{Iface, IfaceKind, candidates};
+use crate::base::tap::Depth;
+use crate::engine::command::Update;
+use crate::model::seen::TapState;
+
+/// The supervisor's hold on the taps.
+pub(in crate::engine) struct Taps {
+    depth: Depth,
+    bytes: Option<usize>,
+    sights: Sights,
+    updates: Sender<Update>,
+    /// By the interface's index.
+    open: BTreeMap<u32, (Arc<str>, Tap)>,
+    /// Refused at this depth: not asked for again before something changes.
+    refused: Vec<(u32, Depth)>,
+    /// Interfaces that are wanted besides.
+    also: Vec<Arc<str>>,
+    /// Rows that stand.
+    standing: BTreeMap<MembershipId, Arc<Membership>>,
+}
+
+impl Taps {
+    /// None yet: [`Taps::follow`] opens them.
+    pub fn new(depth: Depth, bytes: Option<usize>, sights: Sights, updates: Sender<Update>) -> Taps {
+        let (open, standing) = (BTreeMap::new(), BTreeMap::new());
+        Taps { depth, bytes, sights, updates, open, refused: Vec::new(), also: Vec::new(), standing }
+    }
+
+    /// They are to look so deep from now on.
+    pub fn set_depth(&mut self, depth: Depth, ifaces: &[Iface]) {
+        self.depth = depth;
+        self.refused.clear();
+        self.follow(ifaces);
+    }
+
+    /// They are to look at these interfaces too.
+    pub fn look_at(&mut self, names: Vec<Arc<str>>, ifaces: &[Iface]) {
+        self.also = names;
+        self.follow(ifaces);
+    }
+
+    /// A row stands, or does not any more.
+    pub fn stands(&mut self, id: MembershipId, now: Option<Arc<Membership>>, ifaces: &[Iface]) {
+        let before = match &now {
+            Some(m) => self.standing.insert(id, m.clone()),
+            None => self.standing.remove(&id),
+        };
+        let tap = |name: &Arc<str>| self.open.values().find(|(n, _)| n == name).map(|(_, tap)| tap);
+        match (before, now) {
+            (_, Some(m)) => match tap(&m.iface) {
+                Some(tap) => tap.order(Order::Stands(id, m)),
+                None if self.depth > Depth::Off => self.follow(ifaces),
+                None => {}
+            },
+            (Some(m), None) => {
+                if let Some(tap) = tap(&m.iface) {
+                    tap.order(Order::Left(id, m.endpoint()));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Opens and closes taps as the interfaces ask for it: one on each that joins take which name none, and
+    /// on each that a row stands on.
+    pub fn follow(&mut self, ifaces: &[Iface]) {
+        let mut wanted: BTreeMap<u32, &Iface> = BTreeMap::new();
+        if self.depth > Depth::Off {
+            let stands = |name: &Arc<str>| self.standing.values().any(|m| m.iface == *name);
+            let rows = |i: &&Iface| i.up && (self.also.contains(&i.name) || stands(&i.name));
+            let all = candidates(ifaces).into_iter().chain(ifaces.iter().filter(rows));
+            wanted.extend(all.map(|i| (i.index, i)));
+        }
+        let keep = |index: &u32, (name, tap): &(Arc<str>, Tap)| {
+            wanted.get(index).is_some_and(|i| i.name == *name) && tap.depth == self.depth && !tap.ended()
+        };
+        let gone: Vec<u32> = self.open.iter().filter(|(i, t)| !keep(i, t)).map(|(i, _)| *i).collect();
+        for index in gone {
+            let Some((name, tap)) = self.open.remove(&index) else { continue };
+            // One that ended by itself has told why, and is not opened again before something changes.
+            let (failed, depth) = (tap.ended(), tap.depth);
+            tap.join();
+            if failed {
+                self.refused.push((index, depth));
+            } else if !wanted.contains_key(&index) {
+                let _ = self.updates.send(Update::Tap(name, TapState::Off));
+            }
+        }
+        self.refused.retain(|(index, depth)| wanted.contains_key(index) && *depth == self.depth);
+        for (index, iface) in wanted {
+            if !self.open.contains_key(&index) && !self.refused.contains(&(index, self.depth)) {
+                self.spawn(iface);
+            }
+        }
+    }
+
+    fn spawn(&mut self, iface: &Iface) {
+        let at = At {
+            iface: iface.name.clone(),
+            ifindex: iface.index,
+            depth: self.depth,
+            loopback: iface.kind == IfaceKind::Loopback,
+            bytes: self.bytes,
+        };
+        let rows = self.standing.iter().filter(|(_, m)| m.iface == iface.name);
+        let rows = rows.map(|(id, m)| (*id, m.clone()));
+        match Tap::spawn(at, rows, self.sights.clone(), self.updates.clone()) {
+            Ok(tap) => {
+                self.open.insert(iface.index, (iface.name.clone(), tap));
+            }
+            Err(e) => {
+                self.refused.push((iface.index, self.depth));
+                let state = TapState::Failed { error: e.reason(), remedy: e.remedy() };
+                let _ = self.updates.send(Update::Tap(iface.name.clone(), state));
+            }
+        }
+    }
+
+    /// Ends all of them; what they saw is handed on before.
+    pub fn end(&mut self) {
+        self.open.values().for_each(|(_, tap)| tap.stop());
+        for (_, tap) in std::mem::take(&mut self.open).into_values() {
+            tap.join();
+        }
+    }
+}
