@@ -17,9 +17,7 @@ use crate::base::time::Now;
 use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
 use crate::cli::wire::WireArgs;
-use crate::cli::{
-    CliError, Common, Exit, interfaces, local_offset, loopback, resolve_groups, settings,
-};
+use crate::cli::{CliError, Common, Exit, interfaces, local_offset, loopback, resolve_groups, settings};
 use crate::config::Places;
 use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob};
 use crate::engine::demo::{self, Demo};

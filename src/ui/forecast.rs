@@ -14,7 +14,12 @@ use crate::ui::theme::Theme;
 
 /// Whole seconds of a time, for a person.
 fn whole(ns: u64) -> String {
-    units::duration(ns / SECOND_NS * SECOND_NS)
+    if ns < SECOND_NS { "less than 1 s".to_owned() } else { units::duration(ns / SECOND_NS * SECOND_NS) }
+}
+
+/// How long ago.
+fn ago(ns: u64) -> String {
+    if ns < SECOND_NS { "just now".to_owned() } else { format!("{} ago", whole(ns)) }
 }
 
 /// Local time of day of a moment.
@@ -30,12 +35,12 @@ pub fn short(f: &Forecast, ctx: &Ctx<'_>) -> String {
         Forecast::Exempt(Exempt::Local) => "stays on this host".to_owned(),
         Forecast::Unknown(Unknown::Deaf { sign: None }) => "unknown: queries are not heard".to_owned(),
         Forecast::Unknown(Unknown::Deaf { sign: Some(at) }) => {
-            format!("unknown: asked {} ago, as a timer showed", whole(now.since(at.mono)))
+            format!("unknown: asked {}, as a timer showed", ago(now.since(at.mono)))
         }
         Forecast::Unknown(Unknown::TooEarly { known_at }) => {
             format!("known in {}", whole(known_at.since(now) + SECOND_NS - 1))
         }
-        Forecast::Holds { asked, .. } => format!("holds: asked {} ago", whole(now.since(asked.mono))),
+        Forecast::Holds { asked, .. } => format!("holds: asked {}", ago(now.since(asked.mono))),
         Forecast::Cut(cut) => due(&cut, now, ctx),
         Forecast::Over { outcome: Outcome::Stopped { last }, .. } => {
             format!("was cut {}", clock(last.wall, ctx.utc_offset_s))
@@ -113,7 +118,7 @@ fn why(cut: &Cut, group: IpAddr, now: Mono) -> String {
             format!("no {family} querier {word} for {}", whole(now.since(quiet_since)))
         }
         CutWhy::Unanswered { .. } => {
-            format!("a {family} query came, but this host's report did not leave (a firewall?)")
+            format!("an {family} query came, but this host's report did not leave (a firewall?)")
         }
     }
 }

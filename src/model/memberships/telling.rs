@@ -159,9 +159,9 @@ impl Pending {
     pub(super) fn report(&mut self, r: &Report<'_>, said: Said) {
         let part = match said {
             Said::Again => return,
-            Said::Joined => format!("joined {}{}", r.group, with(r)),
+            Said::Joined => format!("joined {}{}", r.group, with(r, true)),
             Said::Left => format!("left {}", r.group),
-            Said::Filter => format!("changed {}{}", r.group, with(r)),
+            Said::Filter => format!("changed {}{}", r.group, with(r, false)),
         };
         self.changed_at.get_or_insert(r.at);
         let full = self.changes.len() >= HOSTS_TOLD;
@@ -232,10 +232,11 @@ impl Pending {
 }
 
 /// The sources of a report, in words.
-fn with(r: &Report<'_>) -> String {
+fn with(r: &Report<'_>, new: bool) -> String {
     use crate::wire::igmp::RecordKind::{Allow, Block, IsExclude, IsInclude, ToExclude, ToInclude};
     let word = match r.kind {
         IsInclude | ToInclude => "only",
+        Allow if new => "only",
         Allow => "and",
         IsExclude | ToExclude => "without",
         Block => "no longer",
@@ -406,7 +407,7 @@ impl Model {
                             format!("no {family} querier {kind} for {quiet}")
                         }
                         CutWhy::Unanswered { .. } => {
-                            format!("a {family} query came, but this host's report did not leave")
+                            format!("an {family} query came, but this host's report did not leave")
                         }
                     };
                     match cut.at {
@@ -419,7 +420,7 @@ impl Model {
                         ),
                     }
                 }
-                Step::Off => format!("a {family} query came: {names} will not be cut"),
+                Step::Off => format!("an {family} query came: {names} will not be cut"),
                 Step::Over(Outcome::Stopped { last }) => {
                     let quiet = whole(now.mono.since(last.mono));
                     format!(

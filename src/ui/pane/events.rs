@@ -134,6 +134,11 @@ impl Pane for Events {
                 "standing still · f follows".into()
             },
             bottom: forgotten,
+            bottom_right: if at.filter.is_set() || self.of_stream {
+                String::new()
+            } else {
+                "/ event query · event forecast or event report …".to_owned()
+            },
             ..Words::default()
         };
         let inner = frame(area, buf, theme, focused, &words);

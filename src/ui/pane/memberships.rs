@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr;
 
 use crate::base::group::{Endpoint, SourceFilter};
 use crate::base::registry::Registry;
@@ -19,6 +20,7 @@ use crate::ui::forecast;
 use crate::ui::format::{clip_middle, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
+use crate::ui::pane::ifaces::first;
 use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
@@ -36,22 +38,23 @@ const EXPECT: usize = 8;
 
 static COLUMNS: &[Column] = &[
     Column::text("GROUP", "group", 15, 39, 0),
-    Column::text("WHAT", "name of the group", 6, 24, 5),
+    Column::text("WHAT", "name of the group", 12, 24, 7),
     Column::number("HERE", "joins on this host", 4, 0),
     Column::text("BY", "process of this host", 12, 40, 2),
-    Column::text("SOURCES", "source filter of this host", 7, 40, 4),
+    Column::text("SOURCES", "source filter of this host", 12, 40, 4),
     Column::number("OTHERS", "other members heard", 6, 1),
-    Column::text("WHO", "other members", 11, 60, 6),
+    Column::text("WHO", "other members", 18, 60, 6),
     Column::number("REPORT", "last report heard", 6, 3),
     Column::text("FORECAST", "forecast", 20, 34, 0),
 ];
 
+/// Rows that the widths are measured of.
+const FITTED: usize = 64;
 /// Members named in a cell.
 const NAMED: usize = 3;
 
 /// A group of the interface, with all that is known of it.
 struct Row<'a> {
-    group: IpAddr,
     host: Option<&'a HostGroup>,
     members: &'a [Member],
 }
@@ -121,7 +124,7 @@ impl Memberships {
     }
 
     fn row<'a>(link: &'a Link, group: IpAddr) -> Row<'a> {
-        Row { group, host: link.host.group(group), members: link.side(group).members.of(group) }
+        Row { host: link.host.group(group), members: link.side(group).members.of(group) }
     }
 
     fn collect(&mut self, link: Option<&Link>, at: &Shared) {
@@ -197,11 +200,37 @@ impl Memberships {
         }
     }
 
+    /// Texts take the room that the longest of them needs.
+    fn fit(&self, columns: &mut [Column], link: &Link, ctx: &Ctx<'_>) {
+        let now = ctx.model.now().mono;
+        let mut needs = [0usize; COLUMNS.len()];
+        for &group in self.groups.iter().take(FITTED) {
+            let row = Self::row(link, group);
+            let texts = [
+                (NAME, label(group)),
+                (BY, by(row.host)),
+                (FILTER, row.host.map(|h| h.joined.filter_words()).unwrap_or_default()),
+                (WHO, who(&row)),
+                (EXPECT, forecast::short(&link.forecast(group, now), ctx)),
+            ];
+            for (column, text) in texts {
+                needs[column] = needs[column].max(text.width());
+            }
+        }
+        for (column, need) in needs.into_iter().enumerate() {
+            if let Widths::Range(least, most) = columns[column].widths
+                && column != GROUP
+            {
+                columns[column].widths = Widths::Range(least, (need as u16).clamp(least, most));
+            }
+        }
+    }
+
     /// What is not shown, and why.
     fn missing(link: &Link, ctx: &Ctx<'_>) -> String {
         let mut parts = Vec::new();
         match ctx.model.memberships().host {
-            None => parts.push("this system does not tell what it has joined".to_owned()),
+            None => parts.push("what this host has joined is not known here".to_owned()),
             Some(h) => {
                 if h.left_out > 0 {
                     parts.push(format!("{} groups are left out", units::count(h.left_out as u64)));
@@ -237,8 +266,7 @@ impl Pane for Memberships {
 
     fn draw(&mut self, area: Rect, buf: &mut Buffer, focused: bool, at: &mut Shared, ctx: &Ctx<'_>) {
         if at.iface.is_none() {
-            let first = ctx.model.ifaces().iter().find(|i| i.iface.candidate().is_ok());
-            at.iface = first.map(|i| i.iface.name.clone());
+            at.iface = first(ctx);
         }
         let link = Self::link(at, ctx);
         self.collect(link, at);
@@ -262,6 +290,7 @@ impl Pane for Memberships {
             };
             return empty(buf, inner, &[line], ctx.theme.dim);
         };
+        self.fit(&mut columns, link, ctx);
         self.grid.lay(inner, &columns);
         let mut hash = DefaultHasher::new();
         (&name, &self.groups).hash(&mut hash);

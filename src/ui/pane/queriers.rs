@@ -9,12 +9,14 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::base::group::Endpoint;
+use crate::base::text::visible;
 use crate::base::time::{Mono, SECOND_NS};
 use crate::base::units;
 use crate::model::filter::Interface;
 use crate::model::memberships::forecast::Forecast;
 use crate::model::memberships::queriers::Querier;
 use crate::model::memberships::{Ear, Link};
+use crate::model::seen::TapState;
 use crate::ui::format::tally;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
@@ -42,11 +44,8 @@ static COLUMNS: &[Column] = &[
     Column::number("WITHIN", "time to answer", 6, 4),
     Column::number("LIFE", "membership lifetime", 6, 3),
     Column::number("QUERIES", "queries heard", 7, 5),
-    Column::text("STANDING", "standing", 22, 90, 0),
+    Column::text("STANDING", "standing", 34, 90, 0),
 ];
-
-/// What needs a capability, and how it is granted.
-pub const EARS: &str = "hearing IGMP needs CAP_NET_RAW: sudo setcap cap_net_raw+ep $(command -v mcscope)";
 
 /// A row: a querier, or a family of an interface without one.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -84,6 +83,16 @@ fn cuts(link: &Link, v4: bool, now: Mono) -> (usize, Option<Mono>) {
     at.fold((0, None), |(n, first), at| (n + 1, Some(first.map_or(at, |f: Mono| f.min(at)))))
 }
 
+/// Why the queries of an interface are not heard.
+fn deaf(link: &Link, ctx: &Ctx<'_>) -> String {
+    let wire = ctx.model.wire();
+    match (wire.refused(), wire.iface(&link.name).map(|t| &t.state)) {
+        (_, Some(TapState::Failed { error, .. })) => visible(error, 200),
+        (Some((error, _)), _) => visible(error, 200),
+        _ => "the tap is off".to_owned(),
+    }
+}
+
 fn standing(link: &Link, row: &Row, q: Option<&Querier>, ctx: &Ctx<'_>) -> (String, Style) {
     let (now, theme) = (ctx.model.now().mono, ctx.theme);
     let like = family(row.v4);
@@ -113,7 +122,7 @@ fn standing(link: &Link, row: &Row, q: Option<&Querier>, ctx: &Ctx<'_>) -> (Stri
         };
     }
     match link.ear(like) {
-        Ear::Deaf => ("not heard: needs CAP_NET_RAW".to_owned(), theme.dim),
+        Ear::Deaf => (format!("cannot be heard: {}", deaf(link, ctx)), theme.dim),
         ear => {
             let since = ear.since().map_or(now, |s| s.mono);
             let asked = link.last_asked(like).map(|a| a.mono);
@@ -252,11 +261,12 @@ impl Pane for Queriers {
         let heard = |r: &Row| {
             r.v4 && ctx.model.memberships().link(&r.iface).is_some_and(|l| l.ear(family(true)) != Ear::Deaf)
         };
-        let deaf = !self.rows.is_empty() && !self.rows.iter().any(heard);
+        let remedy = ctx.model.wire().refused().and_then(|(_, remedy)| remedy);
+        let remedy = remedy.filter(|_| !self.rows.iter().any(heard)).unwrap_or_default().to_owned();
         let words = Words {
             title: "Queriers and what they mean for this host's groups".into(),
             right: self.grid.words(COLUMNS),
-            bottom: if deaf { EARS.to_owned() } else { String::new() },
+            bottom: remedy,
             ..Words::default()
         };
         let inner = frame(area, buf, ctx.theme, focused, &words);

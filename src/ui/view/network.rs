@@ -35,7 +35,11 @@ pub fn layout(area: Rect, plan: &Plan) -> Vec<Rect> {
             _ => vec![top, rest, none, none],
         };
     }
+    // One line a family of each interface, and a second querier now and then.
+    let lines = u16::try_from(plan.ifaces * 2).unwrap_or(u16::MAX).saturating_add(4);
+    let queriers = lines.clamp(6, (area.height / 5).max(6));
     let [queriers, joined, watched] =
-        Layout::vertical([Constraint::Fill(2), Constraint::Fill(3), Constraint::Fill(2)]).areas(rest);
+        Layout::vertical([Constraint::Length(queriers), Constraint::Fill(3), Constraint::Fill(2)])
+            .areas(rest);
     vec![top, queriers, joined, watched]
 }
