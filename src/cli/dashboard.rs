@@ -297,9 +297,21 @@ impl Dashboard {
 
     fn act(&mut self, action: Action) -> std::io::Result<()> {
         match action {
+            Action::Join { .. } if self.scene.session.refuses_joins() => {
+                self.screen.say("nothing is joined: it was started with --no-join");
+            }
             Action::Join { memberships, typed, keep } => {
+                let from_wire = self.screen.selected().filter(|id| id.is_wire());
                 for m in memberships {
-                    self.scene.session.join(m, Origin::User, None);
+                    let of_wire = from_wire.and_then(|id| self.scene.session.model.group(id));
+                    let same = of_wire.is_some_and(|g| {
+                        (g.membership.endpoint(), &g.membership.iface) == (m.endpoint(), &m.iface)
+                    });
+                    let (id, _) = self.scene.session.join(m, Origin::User, None);
+                    if same {
+                        // It is one row from now on, and stays the selected one.
+                        self.screen.select(Some(id));
+                    }
                 }
                 self.scene.recent.retain(|r| *r != typed);
                 if keep
@@ -316,6 +328,7 @@ impl Dashboard {
                     self.note("nothing was left that could be joined again".to_owned());
                 }
             }
+            Action::Tap(depth) => self.scene.session.command(Command::Tap(depth)),
             Action::Retry(id) => self.scene.session.retry(id),
             Action::Reset(which) => self.scene.session.model.reset(which),
             Action::Send(job) => {

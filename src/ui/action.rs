@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::base::group::{Endpoint, Membership, MembershipId};
+use crate::base::tap::Depth;
 use crate::engine::command::{Respond, SendId, SendJob};
 
 /// A wish of the person at the keyboard that needs more than the screen's own state.
@@ -23,6 +24,8 @@ pub enum Action {
     Leave(Vec<MembershipId>),
     /// Bring back what was left last.
     Undo,
+    /// Look at the wire so deep from now on.
+    Tap(Depth),
     /// Try a failed row again.
     Retry(MembershipId),
     /// Zero the counters of one row, or of all.

@@ -8,8 +8,8 @@ use crate::ui::layer::{Ctx, Layer};
 
 /// Makes the dialogs.
 pub trait Dialogs {
-    /// The join dialog.
-    fn join(&self, ctx: &Ctx<'_>) -> Box<dyn Layer>;
+    /// The join dialog with this in its line.
+    fn join(&self, prefill: &str, ctx: &Ctx<'_>) -> Box<dyn Layer>;
 
     /// The send dialog for a row.
     fn send(&self, to: MembershipId, ctx: &Ctx<'_>) -> Box<dyn Layer>;
@@ -25,8 +25,8 @@ pub struct Standard {
 }
 
 impl Dialogs for Standard {
-    fn join(&self, ctx: &Ctx<'_>) -> Box<dyn Layer> {
-        Box::new(JoinDialog::new(ctx, ""))
+    fn join(&self, prefill: &str, ctx: &Ctx<'_>) -> Box<dyn Layer> {
+        Box::new(JoinDialog::new(ctx, prefill))
     }
 
     fn send(&self, to: MembershipId, ctx: &Ctx<'_>) -> Box<dyn Layer> {

@@ -240,7 +240,7 @@ impl Layer for Stub {
 }
 
 impl Dialogs for Stubs {
-    fn join(&self, _ctx: &Ctx<'_>) -> Box<dyn Layer> {
+    fn join(&self, _prefill: &str, _ctx: &Ctx<'_>) -> Box<dyn Layer> {
         Box::new(Stub("<the join dialog>".into()))
     }
 

@@ -6,6 +6,7 @@ use ratatui::style::{Modifier, Style};
 use unicode_width::UnicodeWidthStr;
 
 use crate::base::batch::Capture;
+use crate::base::tap::Depth;
 use crate::base::time::Wall;
 use crate::base::units;
 use crate::engine::command::SendState;
@@ -52,15 +53,28 @@ fn addresses(model: &Model) -> Vec<String> {
 pub fn header(buf: &mut Buffer, area: Rect, t: &Totals, ctx: &Ctx<'_>) {
     let theme = ctx.theme;
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-    let rate = t.rate.unwrap_or_default();
-    let (pps, bps) = match t.rate {
+    let tapped = ctx.model.wire().depth().shows_groups();
+    let wire = tapped.then(|| ctx.model.wire_totals(None));
+    // Where nothing is joined, the line is about the wire; otherwise about what is joined.
+    let only_wire = wire.filter(|_| t.groups == 0);
+    let whole = only_wire.map_or(t.rate, |w| w.rate);
+    let rate = whole.unwrap_or_default();
+    let (pps, bps) = match whole {
         Some(_) => (units::packets_per_s(rate.packets_pps), units::bits_per_s(rate.payload_bps)),
         None => ("– pkt/s".to_owned(), "– bit/s".to_owned()),
     };
     // Rates are right-aligned in a fixed place: the line does not move when they do.
-    let counts = format!("{}  {}", plural(t.groups, "group"), plural(t.sources, "source"));
+    let (groups, sources) = only_wire.map_or((t.groups, t.sources), |w| (w.groups, w.sources));
+    let counts = format!("{}  {}", plural(groups, "group"), plural(sources, "source"));
+    let beside = match (wire, only_wire) {
+        (_, Some(_)) => ("◇ on the wire: ".to_owned(), String::new()),
+        (Some(w), None) => (String::new(), format!("  ◇ {} on the wire", w.groups)),
+        (None, None) => (String::new(), String::new()),
+    };
     let right = vec![
+        (beside.0, theme.wire),
         (counts, theme.text),
+        (beside.1, theme.wire),
         (format!(" {pps:>13} {bps:>13}  "), theme.text),
         (format!("{} ", clock(ctx.now.wall, ctx.utc_offset_s)), theme.title),
     ];
@@ -116,6 +130,12 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
         None => {
             let by = if ctx.model.capture() == Capture::Ring { "by ring " } else { "" };
             right.push((format!(" ● watching {by}"), theme.live));
+            let (text, style) = match ctx.model.wire().depth() {
+                Depth::All => ("◇ tap on, all ", theme.wire),
+                Depth::Wire => ("◇ tap on ", theme.wire),
+                _ => ("", theme.dim),
+            };
+            right.push((text.to_owned(), style));
         }
     }
     let mut x = area.x + 1;

@@ -40,6 +40,12 @@ pub enum Cmd {
     View(char),
     /// Open the join dialog.
     Join,
+    /// Join what is selected without asking.
+    JoinNow,
+    /// Look at the wire, or stop it.
+    Tap,
+    /// Ask the adapter for all multicast, or stop it.
+    TapAll,
     /// Leave the selected group.
     Leave,
     /// Bring back what was left last.
@@ -111,6 +117,8 @@ pub struct Situation {
     pub pane: Kind,
     /// State of the selected group; `None` without one.
     pub group: Option<State>,
+    /// Whether the selected group is joined, or is to be; otherwise it is seen on the wire.
+    pub joined: bool,
     /// Whether a source is selected.
     pub source: bool,
     /// Whether a list stands still while new rows arrive above it.
@@ -147,12 +155,28 @@ fn on_failed(s: &Situation) -> bool {
     s.group == Some(State::Failed)
 }
 
-fn on_joined(s: &Situation) -> bool {
+fn on_row(s: &Situation) -> bool {
+    s.group.is_some() && s.joined
+}
+
+fn on_sendable(s: &Situation) -> bool {
     s.group.is_some_and(|g| g != State::Failed)
+}
+
+fn on_joined(s: &Situation) -> bool {
+    on_sendable(s) && s.joined
+}
+
+fn on_seen(s: &Situation) -> bool {
+    s.group.is_some() && !s.joined
 }
 
 fn on_source(s: &Situation) -> bool {
     matches!(s.pane, Kind::Sources | Kind::Stream) && s.source
+}
+
+fn on_joined_source(s: &Situation) -> bool {
+    on_source(s) && s.joined
 }
 
 fn on_packet(s: &Situation) -> bool {
@@ -160,7 +184,10 @@ fn on_packet(s: &Situation) -> bool {
 }
 
 fn on_table(s: &Situation) -> bool {
-    matches!(s.pane, Kind::Groups | Kind::Sources | Kind::Ifaces | Kind::Queriers | Kind::Memberships)
+    matches!(
+        s.pane,
+        Kind::Groups | Kind::Wire | Kind::Sources | Kind::Ifaces | Kind::Queriers | Kind::Memberships
+    )
 }
 
 fn on_feed(s: &Situation) -> bool {
@@ -169,7 +196,7 @@ fn on_feed(s: &Situation) -> bool {
 
 fn can_open(s: &Situation) -> bool {
     match s.pane {
-        Kind::Groups | Kind::Packets => on_group(s),
+        Kind::Groups | Kind::Wire | Kind::Packets => on_group(s),
         Kind::Sources | Kind::Stream => s.source,
         Kind::Ifaces | Kind::Queriers | Kind::Memberships => true,
         Kind::Fields | Kind::Hex | Kind::Events | Kind::Charts | Kind::Histogram => false,
@@ -192,16 +219,19 @@ macro_rules! row {
 
 #[rustfmt::skip]
 static FIXED: &[Binding] = &[
-    row!(Join, "join", ["J", "+"], "join", "join a group", 2, always),
+    row!(JoinNow, "join-this", ["+"], "join it", "join the selected group of the wire at once", 1, on_seen),
+    row!(Join, "join", ["J"], "join", "join a group; one of the wire is filled in", 2, always),
     row!(Retry, "retry", ["t"], "try again", "try the failed join again", 1, on_failed),
-    row!(Leave, "leave", ["L", "-"], "leave", "leave the selected group", 3, on_group),
+    row!(Leave, "leave", ["L", "-"], "leave", "leave the selected group", 3, on_row),
     row!(Undo, "undo", ["u"], "undo", "bring back the groups left last", 0, always),
-    row!(SendTest, "send-test", ["s"], "test", "send a test message to the selected group now", 4, on_joined),
+    row!(SendTest, "send-test", ["s"], "test", "send a test message to the selected group now", 4, on_sendable),
     row!(Send, "send", ["S"], "send…", "open the send dialog", 8, on_group),
     row!(Sends, "sends", ["T"], "sends", "list the sends of this run: progress, errors, answers, stop", 0, always),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
-    row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_source),
+    row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_joined_source),
     row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),
+    row!(Tap, "tap", ["W"], "wire", "tap on/off: show every group on the wire, joined or not", 0, always),
+    row!(TapAll, "tap-all", ["A"], "all multicast", "ask the adapters for all multicast while the tap is on, or no more", 0, always),
     row!(Pause, "pause", ["space"], "pause", "freeze the screen or go on; counting never stops", 7, always),
     row!(Follow, "follow", ["f"], "follow", "follow the newest row again", 1, on_feed),
     row!(Filter, "filter", ["/"], "filter", "narrow what is shown: words, or lost > 0 …", 6, always),

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
 use crate::base::group::{Membership, MembershipId, SourceFilter};
@@ -13,6 +14,7 @@ use crate::base::time::{Mono, SECOND_NS};
 use crate::base::units::{self, ABSENT};
 use crate::model::filter::group_passes;
 use crate::model::group::{Group, JoinState};
+use crate::model::seen::compare::Compared;
 use crate::model::source::State;
 use crate::ui::forecast;
 use crate::ui::format::{clip_middle, tally};
@@ -20,6 +22,7 @@ use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
+use crate::ui::theme::Theme;
 use crate::ui::widget::frame::{Words, empty, frame, put, wrap};
 use crate::ui::widget::strip::{self, Cut};
 use crate::ui::widget::table::{Column, Grid, Key, Placed, Widths};
@@ -39,6 +42,7 @@ const OURS: usize = 11;
 const PACKETS: usize = 12;
 const BYTES: usize = 13;
 const IP_BPS: usize = 14;
+const MISSED: usize = 15;
 
 static COLUMNS: &[Column] = &[
     Column::text("GROUP", "group", 15, 15, 0),
@@ -56,6 +60,7 @@ static COLUMNS: &[Column] = &[
     Column::number("PACKETS", "packets", 7, 9),
     Column::number("BYTES", "bytes", 6, 10),
     Column::number("IP BIT/S", "bit/s with headers", 8, 11),
+    Column::number("MISSED", "on the wire, not delivered", 6, 5),
 ];
 
 /// Below this width interface and name share a column.
@@ -72,11 +77,21 @@ struct Figures {
     protocol: Option<&'static str>,
 }
 
+/// Which rows a table shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// All of them, joined or seen on the wire.
+    All,
+    /// The memberships on the selected interface.
+    Joined,
+    /// What is seen on its wire and not joined.
+    Wire,
+}
+
 /// The pane.
 pub struct Groups {
     grid: Grid,
-    /// Only the rows of the selected interface.
-    of_iface: bool,
+    scope: Scope,
     figures: HashMap<MembershipId, Figures>,
     states: HashMap<MembershipId, (State, Mono)>,
 }
@@ -86,7 +101,7 @@ impl Groups {
     pub fn all() -> Groups {
         Groups {
             grid: Grid::new(BPS, true),
-            of_iface: false,
+            scope: Scope::All,
             figures: HashMap::new(),
             states: HashMap::new(),
         }
@@ -94,11 +109,21 @@ impl Groups {
 
     /// Those of the selected interface.
     pub fn of_iface() -> Groups {
-        Groups { of_iface: true, ..Groups::all() }
+        Groups { scope: Scope::Joined, ..Groups::all() }
+    }
+
+    /// Those that are on the wire of the selected interface, and not joined.
+    pub fn of_wire() -> Groups {
+        Groups { scope: Scope::Wire, ..Groups::all() }
     }
 
     fn shows(&self, g: &Group, at: &Shared) -> bool {
-        !self.of_iface || at.iface.as_deref().is_none_or(|i| i == &*g.membership.iface)
+        let here = || at.iface.as_deref().is_none_or(|i| i == &*g.membership.iface);
+        match self.scope {
+            Scope::All => true,
+            Scope::Joined => g.is_joined() && here(),
+            Scope::Wire => !g.is_joined() && here(),
+        }
     }
 
     fn figures(&mut self, g: &Group, now: Mono) -> Figures {
@@ -119,7 +144,7 @@ impl Groups {
         f
     }
 
-    fn key<'a>(&mut self, g: &'a Group, column: usize, now: Mono) -> Key<'a> {
+    fn key<'a>(&mut self, g: &'a Group, column: usize, now: Mono, missed: Option<u64>) -> Key<'a> {
         match column {
             GROUP => Key::endpoint(g.membership.endpoint()),
             PORT => Key::Num(f64::from(g.membership.port)),
@@ -138,6 +163,7 @@ impl Groups {
             OURS => Key::Num(g.drops.not_analysed as f64),
             PACKETS => Key::Num(g.counters.packets as f64),
             BYTES => Key::Num(g.counters.payload_bytes as f64),
+            MISSED => Key::num(missed.map(|n| n as f64)),
             _ => Key::Absent,
         }
     }
@@ -154,6 +180,9 @@ impl Groups {
         };
         if g.responding {
             add("↩ answers");
+        }
+        if let Some(vlan) = g.vlan {
+            add(&format!("VLAN {vlan}"));
         }
         let label = g.label.as_deref().map(|l| visible(l, 60)).unwrap_or_default();
         add(&label);
@@ -176,18 +205,19 @@ impl Groups {
         let now = ctx.model.now().mono;
         let mut hash = DefaultHasher::new();
         at.filter.text().hash(&mut hash);
-        if self.of_iface {
+        if self.scope != Scope::All {
             at.iface.hash(&mut hash);
         }
-        for g in ctx.model.groups() {
+        for g in ctx.model.rows() {
             g.id.hash(&mut hash);
         }
         let selected = at.group_id().map(|id| id.0);
         let mut grid = std::mem::replace(&mut self.grid, Grid::new(0, false));
         grid.order(now, hash.finish(), selected, |sort| {
             let shown: Vec<&Group> =
-                ctx.model.groups().filter(|g| self.shows(g, at) && passes(g, at, ctx)).collect();
-            shown.into_iter().map(|g| (self.key(g, sort, now), g.id.0)).collect()
+                ctx.model.rows().filter(|g| self.shows(g, at) && passes(g, at, ctx)).collect();
+            let missed = |g: &Group| (sort == MISSED).then(|| missed(g, ctx)).flatten();
+            shown.into_iter().map(|g| (self.key(g, sort, now, missed(g)), g.id.0)).collect()
         });
         self.grid = grid;
     }
@@ -202,7 +232,7 @@ impl Groups {
             (None, what) => what,
         };
         let rate = g.rate(now).filter(|_| g.state != State::Silent);
-        let (style, sign) = theme.state(g.state);
+        let (style, sign) = sign(g, theme);
         let bad = |n: Option<u64>| if n.unwrap_or(0) > 0 { theme.bad } else { theme.dim };
         let plain = if matches!(g.state, State::Idle | State::Joining) { theme.idle } else { theme.text };
         if let Some(left) = self.grid.placed().first().map(|p| p.x) {
@@ -260,6 +290,10 @@ impl Groups {
                 NET => (units::or_dash(figures.lost, tally), bad(figures.lost)),
                 SOCK => (units::or_dash(g.drops.socket_drops, tally), bad(g.drops.socket_drops)),
                 OURS => (tally(g.drops.not_analysed), bad(Some(g.drops.not_analysed))),
+                MISSED => {
+                    let n = missed(g, ctx);
+                    (units::or_dash(n, tally), bad(n))
+                }
                 PACKETS => (tally(g.counters.packets), plain),
                 BYTES => (units::si_column(g.counters.payload_bytes as f64), plain),
                 _ => continue,
@@ -287,19 +321,30 @@ impl Groups {
     }
 
     fn words(&self, shown: usize, at: &Shared, ctx: &Ctx<'_>) -> Words {
-        let all = ctx.model.groups().filter(|g| self.shows(g, at)).count();
+        let all = ctx.model.rows().filter(|g| self.shows(g, at)).count();
         let mut title = match &at.iface {
-            Some(i) if self.of_iface => format!("Watched on {i}"),
+            Some(i) if self.scope == Scope::Joined => format!("Watched on {i}"),
+            Some(i) if self.scope == Scope::Wire => format!("On the wire of {i}, not joined"),
             _ => "Groups".to_owned(),
         };
         if at.filter.is_set() {
             title.push_str(&format!("  {shown} of {all} match “{}”", at.filter.text()));
         }
         let sum = |packets: u64, bytes: u64| format!("{}  {}", units::packets(packets), units::bytes(bytes));
-        let counters = ctx.model.groups().filter(|g| self.shows(g, at)).map(|g| &g.counters);
-        let whole = counters.fold((0, 0), |t, c| (t.0 + c.packets, t.1 + c.payload_bytes));
-        let bottom = format!("all: {}", sum(whole.0, whole.1));
-        let bottom_right = at.group(ctx).map_or_else(String::new, |g| {
+        // Each datagram once: of a joined group as delivered, of another as seen on the wire.
+        let whole = |joined: bool| {
+            let rows = ctx.model.rows().filter(|g| g.is_joined() == joined && self.shows(g, at));
+            rows.fold((0, 0), |t, g| (t.0 + g.counters.packets, t.1 + g.counters.payload_bytes))
+        };
+        let (joined, wire) = (whole(true), whole(false));
+        let bottom = match self.scope {
+            Scope::All if ctx.model.wire().depth().shows_groups() => {
+                format!("joined: {}  ◇ only on the wire: {}", sum(joined.0, joined.1), sum(wire.0, wire.1))
+            }
+            Scope::Wire => super::wire::account(at, ctx),
+            _ => format!("all: {}", sum(joined.0, joined.1)),
+        };
+        let bottom_right = at.group(ctx).filter(|g| self.shows(g, at)).map_or_else(String::new, |g| {
             format!("{}: {}", spec(&g.membership), sum(g.counters.packets, g.counters.payload_bytes))
         });
         Words { title, right: self.grid.words(COLUMNS), bottom, bottom_right }
@@ -328,6 +373,20 @@ pub fn spec(m: &Membership) -> String {
     m.endpoint().to_string()
 }
 
+/// The style and the sign of a row.
+fn sign(g: &Group, theme: &Theme) -> (Style, &'static str) {
+    match g.is_joined() {
+        true => theme.state(g.state),
+        false if g.state == State::Live => (theme.wire, "◇"),
+        false => (theme.idle, "◇"),
+    }
+}
+
+/// Datagrams that were seen on the wire of a joined row and not delivered to it.
+fn missed(g: &Group, ctx: &Ctx<'_>) -> Option<u64> {
+    ctx.model.compared(g.id).map(|c| c.not_delivered)
+}
+
 /// What a row says in place of figures.
 fn message(g: &Group, now: Mono) -> String {
     match &g.join {
@@ -343,7 +402,19 @@ fn message(g: &Group, now: Mono) -> String {
 }
 
 /// What to know about the selected row when something is wrong with it.
-fn advice(g: &Group, now: Mono) -> Option<String> {
+fn advice(g: &Group, compared: Option<Compared>, now: Mono) -> Option<String> {
+    if let Some(c) = compared.filter(|c| c.not_delivered > 0) {
+        let iface = &g.membership.iface;
+        let why = match c.unexplained() {
+            0 => "this host's buffer dropped them (SOCK)".to_owned(),
+            n if c.dropped_here > 0 => {
+                format!("{} dropped at the buffer (SOCK), {n} before it · d: why?", c.dropped_here)
+            }
+            _ => "something on this host dropped them before the socket · d: why?".to_owned(),
+        };
+        let (missed, wire) = (units::packets(c.not_delivered), c.wire);
+        return Some(format!("✕ {missed} of {wire} seen on {iface} were not delivered: {why}"));
+    }
     match &g.join {
         JoinState::Failed { error, remedy } => {
             let remedy = remedy.as_ref().map(|r| format!(" · {r}")).unwrap_or_default();
@@ -368,35 +439,35 @@ fn passes(g: &Group, at: &Shared, ctx: &Ctx<'_>) -> bool {
 
 impl Pane for Groups {
     fn kind(&self) -> Kind {
-        Kind::Groups
+        if self.scope == Scope::Wire { Kind::Wire } else { Kind::Groups }
     }
 
     fn draw(&mut self, area: Rect, buf: &mut Buffer, focused: bool, at: &mut Shared, ctx: &Ctx<'_>) {
         let now = ctx.model.now().mono;
         let narrow = area.width < NARROW;
         // Only joining and leaving changes the width of the addresses.
-        let widest = ctx.model.groups().map(|g| g.membership.group.to_string().len()).max().unwrap_or(0);
+        let widest = ctx.model.rows().map(|g| g.membership.group.to_string().len()).max().unwrap_or(0);
         let group = (widest as u16).clamp(11, if narrow { 15 } else { 39 });
         let mut columns = COLUMNS.to_vec();
         columns[GROUP].widths = Widths::Range(group, group);
-        let faces = ctx.model.groups().map(|g| g.membership.iface.len()).max().unwrap_or(0);
+        let faces = ctx.model.rows().map(|g| g.membership.iface.len()).max().unwrap_or(0);
         if narrow {
             columns[WHAT].widths = Widths::Range(8, 40);
         }
         // What a group is comes before how many packets it had.
-        let rows: Vec<&Group> = ctx.model.groups().take(REMEMBERED / 64).collect();
+        let rows: Vec<&Group> = ctx.model.rows().take(REMEMBERED / 64).collect();
         let what = rows.iter().map(|g| self.what(g, now).width()).max().unwrap_or(0);
         if !narrow {
             columns[WHAT].widths = Widths::Range((what as u16).clamp(16, 30), 60);
         }
-        let first = ctx.model.groups().next().map(|g| &g.membership.iface);
-        let one_iface = ctx.model.groups().all(|g| Some(&g.membership.iface) == first);
+        let first = ctx.model.rows().next().map(|g| &g.membership.iface);
+        let one_iface = ctx.model.rows().all(|g| Some(&g.membership.iface) == first);
         let iface = (faces as u16).clamp(5, 15);
         columns[IFACE].widths = Widths::Range(iface, iface);
         let hidden = self.grid.hidden.get();
-        if narrow {
-            self.grid.hidden.set(hidden | 1 << IFACE);
-        }
+        let tapped = ctx.model.wire().depth().shows_groups() && self.scope != Scope::Wire;
+        let away = u64::from(narrow) << IFACE | u64::from(!tapped) << MISSED;
+        self.grid.hidden.set(hidden | away);
         let selected = at.group_id().map(|id| id.0);
         let inner_of = |a: Rect| Rect {
             x: a.x + 1,
@@ -406,7 +477,13 @@ impl Pane for Groups {
         };
         self.grid.lay(inner_of(area), &columns);
         self.refresh_order(at, ctx);
-        let settled = self.grid.settled(selected);
+        // Two tables side by side: the one with the other's row selected leaves it alone.
+        let others = match self.scope {
+            Scope::All => false,
+            Scope::Joined => !focused && at.group(ctx).is_some_and(|g| !g.is_joined()),
+            Scope::Wire => !focused,
+        };
+        let settled = if others { selected } else { self.grid.settled(selected) };
         if settled != selected {
             at.select_group(settled.map(MembershipId));
         }
@@ -415,8 +492,10 @@ impl Pane for Groups {
         if shown == 0 {
             let lines = if at.filter.is_set() {
                 vec![nothing_matches(at)]
-            } else if self.of_iface {
+            } else if self.scope == Scope::Joined {
                 vec!["no group is joined here · J joins one".to_owned()]
+            } else if self.scope == Scope::Wire {
+                super::wire::quiet(at, ctx)
             } else {
                 vec![
                     "no group is joined".to_owned(),
@@ -428,8 +507,16 @@ impl Pane for Groups {
         }
         // What a switch did to it explains its silence better than silence does.
         let foretold = |g| forecast::advice(g, ctx).map(|text| (text, ctx.theme.silent));
-        let stands = |g| Some((advice(g, now)?, ctx.theme.state(g.state).0));
-        let advice = at.group(ctx).and_then(|g| foretold(g).or_else(|| stands(g)));
+        let stands = |g: &Group| {
+            let compared = ctx.model.compared(g.id);
+            let style = match compared {
+                Some(c) if c.not_delivered > 0 => ctx.theme.bad,
+                _ => ctx.theme.state(g.state).0,
+            };
+            Some((advice(g, compared, now)?, style))
+        };
+        let shown_group = at.group(ctx).filter(|g| self.shows(g, at));
+        let advice = shown_group.and_then(|g| foretold(g).or_else(|| stands(g)));
         let mut table = inner;
         if let Some((text, style)) = advice {
             let lines = wrap(&text, inner.width.saturating_sub(4) as usize);

@@ -24,12 +24,15 @@ pub mod queriers;
 pub mod scan;
 pub mod sources;
 pub mod stream;
+pub mod wire;
 
 /// What a pane shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The groups table.
     Groups,
+    /// The groups on the wire of the selected interface.
+    Wire,
     /// The sources of the selected group.
     Sources,
     /// The packets of the selected group.

@@ -20,6 +20,7 @@ use crate::base::group::MembershipId;
 use crate::base::text::{TextError, visible};
 use crate::base::time::{Mono, Now, SECOND_NS, Wall};
 use crate::model::Totals;
+use crate::model::group::Group;
 use crate::ui::action::Action;
 use crate::ui::dialogs::Dialogs;
 use crate::ui::filter::Filter;
@@ -146,6 +147,11 @@ impl Screen {
         self.shared.group_id()
     }
 
+    /// Selects a row, or none.
+    pub fn select(&mut self, id: Option<MembershipId>) {
+        self.shared.select_group(id);
+    }
+
     /// Shows a line in place of the footer until the next key, but not for long.
     pub fn say(&mut self, text: impl Into<String>) {
         self.shared.message = Some(text.into());
@@ -191,6 +197,7 @@ impl Screen {
         Situation {
             pane: self.focused(),
             group: s.group(ctx).map(|g| g.state),
+            joined: s.group(ctx).is_some_and(Group::is_joined),
             source: s.source.is_some(),
             frozen: match self.focused() {
                 Kind::Events => s.event.is_some(),
@@ -435,7 +442,7 @@ fn wrong(buf: &mut Buffer, line: Rect, scroll: usize, e: &TextError, ctx: &Ctx<'
 }
 
 fn plan(focus: Kind, ctx: &Ctx<'_>) -> Plan {
-    Plan { focus, groups: ctx.model.group_count(), ifaces: ctx.model.ifaces().len() }
+    Plan { focus, groups: ctx.model.group_count() + ctx.model.wire().len(), ifaces: ctx.model.ifaces().len() }
 }
 
 fn is_ctrl_c(key: KeyEvent) -> bool {

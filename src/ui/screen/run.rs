@@ -2,6 +2,7 @@
 
 use tui_input::Input;
 
+use crate::base::tap::Depth;
 use crate::base::text::visible;
 use crate::engine::command::Respond;
 use crate::ui::action::Action;
@@ -26,6 +27,9 @@ impl Screen {
     /// Does what a row of the table says, if it works now.
     pub(super) fn run(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
         let situation = self.situation(ctx);
+        // Where there is nothing to join at once, it is the dialog's other key.
+        let asks = cmd == Cmd::JoinNow && (situation.joined || situation.group.is_none());
+        let cmd = if asks { Cmd::Join } else { cmd };
         if let Some(b) = keys::of(cmd)
             && !(b.works)(&situation)
         {
@@ -80,9 +84,12 @@ impl Screen {
                 None => self.say("nothing is selected that could be copied"),
             },
             Cmd::Join => {
-                let dialog = self.dialogs.join(ctx);
+                let seen = self.shared.group(ctx).filter(|g| !g.is_joined());
+                let prefill = seen.map_or_else(String::new, |g| g.membership.to_string());
+                let dialog = self.dialogs.join(&prefill, ctx);
                 self.layers.push(dialog);
             }
+            Cmd::Tap | Cmd::TapAll => self.tap(cmd, ctx),
             Cmd::Sends => {
                 let list = self.dialogs.sends();
                 self.layers.push(list);
@@ -102,6 +109,21 @@ impl Screen {
         let Some(g) = self.shared.group(ctx) else { return };
         let name = spec(&g.membership);
         match cmd {
+            Cmd::JoinNow => match g.vlan {
+                Some(vlan) => {
+                    let i = &g.membership.iface;
+                    self.say(format!(
+                        "{name} is of VLAN {vlan}: join it on an interface of that VLAN (ip link add link \
+                         {i} name {i}.{vlan} type vlan id {vlan})"
+                    ));
+                }
+                None => {
+                    let memberships = vec![(*g.membership).clone()];
+                    let typed = g.membership.to_string();
+                    self.say(format!("joining {typed} · L leaves it"));
+                    self.shared.actions.push(Action::Join { memberships, typed, keep: false });
+                }
+            },
             Cmd::Send => {
                 let dialog = self.dialogs.send(g.id, ctx);
                 self.layers.push(dialog);
@@ -143,6 +165,30 @@ impl Screen {
             }
             _ => {}
         }
+    }
+
+    /// The tap on or off, or as deep as the adapters let it.
+    fn tap(&mut self, cmd: Cmd, ctx: &Ctx<'_>) {
+        let wire = ctx.model.wire();
+        if let Some((error, remedy)) = wire.refused() {
+            let remedy = remedy.map_or_else(String::new, |r| format!(" · {r}"));
+            return self.say(format!("{error}{remedy}"));
+        }
+        let depth = match (cmd, wire.depth()) {
+            (Cmd::TapAll, Depth::All) => Depth::Wire,
+            (Cmd::TapAll, _) => Depth::All,
+            (_, Depth::Wire | Depth::All) => Depth::Ears,
+            _ => Depth::Wire,
+        };
+        self.say(match depth {
+            Depth::All => {
+                "tap on: the adapters let all multicast through, no switch is told · A: what arrives"
+            }
+            Depth::Wire => "tap on: every group that arrives is shown, ◇ where nobody joined it · W: off",
+            _ => "tap off: joined groups only",
+        });
+        self.totals = None;
+        self.shared.actions.push(Action::Tap(depth));
     }
 
     fn mark(&mut self, ctx: &Ctx<'_>) {
