@@ -35,6 +35,7 @@ mod respond;
 mod send;
 mod session;
 mod signals;
+mod soak;
 mod watch;
 mod wire;
 
@@ -178,6 +179,8 @@ enum Command {
     Send(Box<send::SendArgs>),
     /// Answer what arrives on groups with a unicast reply to its sender
     Respond(respond::RespondArgs),
+    /// Keep memberships past the time after which switches forget, and say whether traffic went on
+    Soak(soak::SoakArgs),
     /// List the interfaces, their addresses, and which are joined by default
     Interfaces {
         /// As JSON
@@ -329,7 +332,9 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             let rows = resolve_groups(&args.groups, &ifaces)?;
             let keep = Settings { keep_packets: false };
             args.wire.available()?;
-            let mut session = wire::start(&ifaces, &args.common, &config, keep, args.wire.depth())?;
+            // Who asks and who answers is part of the timeline, where it may be heard.
+            let depth = args.wire.depth().max(wire::ears());
+            let mut session = wire::start(&ifaces, &args.common, &config, keep, depth)?;
             if args.wire.no_join {
                 args.wire.watch_only(&mut session, &rows);
             } else {
@@ -350,6 +355,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         }
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Respond(args)) => respond::run(&args),
+        Some(Command::Soak(args)) => soak::run(&args),
         Some(Command::Interfaces { json }) => {
             let list = interfaces()?;
             print(&if json { table::interfaces_json(&list) + "\n" } else { table::interfaces(&list) })

@@ -28,7 +28,7 @@ struct Line<T: Serialize> {
     body: T,
 }
 
-fn line<T: Serialize>(kind: &'static str, at: Wall, body: T) -> String {
+pub(super) fn line<T: Serialize>(kind: &'static str, at: Wall, body: T) -> String {
     let line = Line { v: VERSION, kind, time: at.rfc3339().to_string(), body };
     // Every type here has string keys and finite numbers or none: there is nothing to fail.
     serde_json::to_string(&line)

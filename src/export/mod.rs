@@ -4,5 +4,6 @@
 
 pub mod json;
 pub mod plain;
+pub mod soak;
 pub mod stats;
 pub mod table;

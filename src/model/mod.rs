@@ -30,6 +30,7 @@ pub mod rate;
 pub mod seen;
 pub mod sequence;
 pub mod shape;
+pub mod soak;
 pub mod source;
 mod sums;
 mod telling;
