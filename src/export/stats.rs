@@ -360,8 +360,9 @@ fn of_group(g: &Group, compared: Option<Compared>) -> Stats {
         duplicates: n.map(|n| n.duplicates),
         reordered: n.map(|n| n.reordered),
         socket_drops: g.drops.socket_drops,
-        not_analysed: Some(g.drops.not_analysed),
-        not_analysed_bytes: Some(g.drops.not_analysed_bytes),
+        // Of the wire's own groups it is known for the interface only.
+        not_analysed: g.is_joined().then_some(g.drops.not_analysed),
+        not_analysed_bytes: g.is_joined().then_some(g.drops.not_analysed_bytes),
         gap_min_ns: gaps.map(|g| g.min_ns),
         gap_mean_ns: gaps.and_then(|g| g.mean_ns()),
         gap_max_ns: gaps.map(|g| g.max_ns),

@@ -67,7 +67,9 @@ pub fn header(buf: &mut Buffer, area: Rect, t: &Totals, ctx: &Ctx<'_>) {
     let (groups, sources) = only_wire.map_or((t.groups, t.sources), |w| (w.groups, w.sources));
     let counts = format!("{}  {}", plural(groups, "group"), plural(sources, "source"));
     let beside = match (wire, only_wire) {
+        (_, Some(_)) if area.width < 100 => ("◇ ".to_owned(), String::new()),
         (_, Some(_)) => ("◇ on the wire: ".to_owned(), String::new()),
+        (Some(w), None) if area.width < 100 => (String::new(), format!("  ◇ {}", w.groups)),
         (Some(w), None) => (String::new(), format!("  ◇ {} on the wire", w.groups)),
         (None, None) => (String::new(), String::new()),
     };

@@ -231,7 +231,7 @@ static FIXED: &[Binding] = &[
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_joined_source),
     row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),
     row!(Tap, "tap", ["W"], "wire", "tap on/off: show every group on the wire, joined or not", 0, always),
-    row!(TapAll, "tap-all", ["A"], "all multicast", "ask the adapters for all multicast while the tap is on, or no more", 0, always),
+    row!(TapAll, "tap-all", ["A"], "all multicast", "ask the adapters for all multicast, or no more", 0, always),
     row!(Pause, "pause", ["space"], "pause", "freeze the screen or go on; counting never stops", 7, always),
     row!(Follow, "follow", ["f"], "follow", "follow the newest row again", 1, on_feed),
     row!(Filter, "filter", ["/"], "filter", "narrow what is shown: words, or lost > 0 …", 6, always),

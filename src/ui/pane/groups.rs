@@ -289,6 +289,7 @@ impl Groups {
                 }
                 NET => (units::or_dash(figures.lost, tally), bad(figures.lost)),
                 SOCK => (units::or_dash(g.drops.socket_drops, tally), bad(g.drops.socket_drops)),
+                OURS if !g.is_joined() => (ABSENT.to_owned(), theme.dim),
                 OURS => (tally(g.drops.not_analysed), bad(Some(g.drops.not_analysed))),
                 MISSED => {
                     let n = missed(g, ctx);
