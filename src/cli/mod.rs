@@ -36,6 +36,7 @@ mod send;
 mod session;
 mod signals;
 mod soak;
+mod tree;
 mod watch;
 mod wire;
 
@@ -181,6 +182,8 @@ enum Command {
     Respond(respond::RespondArgs),
     /// Keep memberships past the time after which switches forget, and say whether traffic went on
     Soak(soak::SoakArgs),
+    /// Measure how long it takes from a join to the first datagram, and from the leave to the last
+    Tree(tree::TreeArgs),
     /// List the interfaces, their addresses, and which are joined by default
     Interfaces {
         /// As JSON
@@ -356,6 +359,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Respond(args)) => respond::run(&args),
         Some(Command::Soak(args)) => soak::run(&args),
+        Some(Command::Tree(args)) => tree::run(&args),
         Some(Command::Interfaces { json }) => {
             let list = interfaces()?;
             print(&if json { table::interfaces_json(&list) + "\n" } else { table::interfaces(&list) })

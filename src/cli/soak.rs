@@ -14,8 +14,8 @@ use crate::base::units;
 use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Common, Exit, interfaces, local_offset, print, resolve_groups, settings, wire};
-use crate::export::plain;
 use crate::export::soak::Report;
+use crate::export::{json, plain};
 use crate::model::event::EventKind;
 use crate::model::group::{JoinState, Origin};
 use crate::model::soak::{Soak, Verdict};
@@ -170,9 +170,11 @@ impl<'a> Teller<'a> {
             }
             self.told += 1;
             self.clear();
-            let line = match self.args.json {
-                true => crate::export::json::event(e),
-                false => plain::event(e, self.utc_offset_s),
+            let stands = e.membership.as_deref().filter(|_| e.kind == EventKind::Joined);
+            let line = match (self.args.json, stands.and_then(|m| model.find(m))) {
+                (true, Some(g)) => json::joined(e.time, g),
+                (true, None) => json::event(e),
+                (false, _) => plain::event(e, self.utc_offset_s),
             };
             // A reader that went away does not end the soak before its time.
             let _ = print(&(line + "\n"));

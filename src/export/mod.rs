@@ -7,3 +7,4 @@ pub mod plain;
 pub mod soak;
 pub mod stats;
 pub mod table;
+pub mod tree;

@@ -10,6 +10,8 @@ use crate::base::units;
 use crate::export::json;
 use crate::model::Model;
 use crate::model::group::{Group, JoinState};
+use crate::model::memberships::forecast::{CutWhy, Forecast, Outcome};
+use crate::model::memberships::timers::Timers;
 use crate::model::memberships::{Ear, Link};
 use crate::model::soak::{Soak, Verdict};
 
@@ -130,7 +132,7 @@ impl Report {
             queries: side.map(|s| s.queriers.list().iter().map(|q| q.general).sum()),
             reports: ours,
         };
-        (report.text, report.remedy) = report.sentence(g, link, &verdict, &timers);
+        (report.text, report.remedy) = report.sentence(g, link, &verdict, &timers, now);
         report
     }
 
@@ -139,7 +141,8 @@ impl Report {
         g: &Group,
         link: Option<&Link>,
         verdict: &Verdict,
-        timers: &crate::model::memberships::timers::Timers,
+        timers: &Timers,
+        now: Mono,
     ) -> (String, Option<String>) {
         let family = if g.membership.group.is_ipv4() { "IGMP" } else { "MLD" };
         let nobody_asks = link.is_some_and(|l| {
@@ -169,11 +172,22 @@ impl Report {
             ),
             Verdict::Stopped(_) => {
                 let after = self.last_after_ns.unwrap_or(0);
-                let cut = Soak::looks_cut(timers, after);
-                let why = if cut {
-                    ", which is when a switch that snoops forgets a membership that it heard no report for"
-                } else {
-                    ""
+                let foretold = link.map(|l| l.forecast(g.membership.group, now));
+                let unanswered = match foretold {
+                    Some(Forecast::Over { cut, outcome: Outcome::Stopped { .. } }) => {
+                        Some(matches!(cut.why, CutWhy::Unanswered { .. }))
+                    }
+                    _ => None,
+                };
+                let cut = unanswered.is_some() || Soak::looks_cut(timers, after);
+                let why = match (unanswered, cut) {
+                    (Some(true), _) => {
+                        ": a switch that snoops forgot the membership, for no report of this host answered the queries"
+                    }
+                    (_, true) => {
+                        ", which is when a switch that snoops forgets a membership that it heard no report for"
+                    }
+                    (_, false) => "",
                 };
                 let remedy = cut.then(|| {
                     "enable a querier on one switch or router of this network, or let reports and queries through its \
