@@ -12,6 +12,8 @@ use etcetera::BaseStrategy;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::net::privilege;
+
 /// Specs that are remembered.
 const RECENT_MAX: usize = 50;
 
@@ -128,7 +130,8 @@ impl Config {
     /// When it cannot be read, or holds something that is no setting; the message has line and
     /// column.
     pub fn load(path: &Path, named: bool) -> Result<Config, ConfigError> {
-        let text = match fs::read_to_string(path) {
+        let read = privilege::read(path).and_then(|b| String::from_utf8(b).map_err(io::Error::other));
+        let text = match read {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound && !named => return Ok(Config::default()),
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),

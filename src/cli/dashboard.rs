@@ -19,10 +19,11 @@ use crate::cli::signals::{self, Signal};
 use crate::cli::wire::WireArgs;
 use crate::cli::{CliError, Common, Exit, interfaces, local_offset, loopback, resolve_groups, settings};
 use crate::config::Places;
-use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob};
+use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, PingJob, Plan, SendJob};
 use crate::engine::demo::{self, Demo};
 use crate::model::event::EventKind;
 use crate::model::group::Origin;
+use crate::model::pair::Who;
 use crate::model::{Model, Settings};
 use crate::net::{clock, limits, ring};
 use crate::ui::action::Action;
@@ -173,6 +174,7 @@ impl Scene {
             utc_offset_s: self.utc_offset_s,
             names: &self.session.names,
             sends: &self.session.sends,
+            ping: self.session.ping.as_ref().map(|(_, p)| &**p),
             recent: &self.recent,
             host: &self.host,
             selected,
@@ -322,6 +324,13 @@ impl Dashboard {
                 }
                 self.scene.recent.insert(0, typed);
             }
+            Action::Pair([a, b]) => {
+                let leg = |(row, from)| (row, Who::Sender(from));
+                if let Err(e) = self.scene.session.model.mark_pair(leg(a), leg(b), clock::now()) {
+                    self.screen.say(e.to_string());
+                }
+            }
+            Action::Unpair(id) => self.scene.session.model.unmark_pair(id, clock::now()),
             Action::Leave(ids) => self.scene.session.leave(&ids),
             Action::Undo => {
                 if self.scene.session.undo() == 0 {
@@ -337,6 +346,8 @@ impl Dashboard {
             Action::SendFile { path, job } => self.send_file(&path, *job),
             Action::SendTest(id) => self.send_test(id),
             Action::StopSend(id) => self.scene.session.command(Command::StopSend(id)),
+            Action::Ping(id, ttl) => self.ping(id, ttl),
+            Action::StopPing => self.scene.session.stop_ping(),
             Action::Respond(id, mode) => self.scene.session.respond(id, mode),
             Action::Block(id, ip) => self.scene.session.command(Command::Block(id, ip)),
             Action::Unblock(id, ip) => self.scene.session.command(Command::Unblock(id, ip)),
@@ -398,6 +409,14 @@ impl Dashboard {
             limit_pps: DEFAULT_LIMIT_PPS,
             await_reply: None,
         });
+    }
+
+    /// Pings the row's group by the row's interface.
+    fn ping(&mut self, id: MembershipId, ttl: u8) {
+        let Some(g) = self.scene.session.model.group(id) else { return };
+        let m = g.membership.clone();
+        let job = PingJob { ttl, filter: m.filter.clone(), ..PingJob::new(m.endpoint(), m.iface.clone()) };
+        self.scene.session.start_ping(job);
     }
 
     fn signal(&mut self, signal: Signal) -> std::io::Result<()> {

@@ -31,6 +31,8 @@ use crate::net::{iface, limits};
 mod dashboard;
 mod demo;
 mod output;
+mod ping;
+mod privileges;
 mod respond;
 mod send;
 mod session;
@@ -125,6 +127,13 @@ struct Cli {
     #[arg(long, value_name = "NAME")]
     theme: Option<String>,
 
+    /// Give up all privileges for good once the first sockets are open. Afterwards no packet ring, no port below
+    /// 1024 and no receive buffer beyond net.core.rmem_max can be had any more, also not for a group that is
+    /// joined later or an interface that returns. Without it one thread keeps the network capabilities and uses
+    /// them for such calls alone
+    #[arg(long, global = true)]
+    drop_privileges: bool,
+
     #[command(flatten)]
     wire: WireArgs,
 
@@ -178,6 +187,8 @@ enum Command {
     Watch(WatchArgs),
     /// Send test messages to a group
     Send(Box<send::SendArgs>),
+    /// Ask who answers on a group: round trips, loss each way, hops, of every mcscope that responds
+    Ping(ping::PingArgs),
     /// Answer what arrives on groups with a unicast reply to its sender
     Respond(respond::RespondArgs),
     /// Keep memberships past the time after which switches forget, and say whether traffic went on
@@ -216,8 +227,14 @@ enum Command {
 #[derive(Args)]
 struct WatchArgs {
     /// Groups to watch
-    #[arg(value_name = "GROUP", required_unless_present_any = ["wire", "no_join"])]
+    #[arg(value_name = "GROUP", required_unless_present_any = ["pair", "wire", "no_join"])]
     groups: Vec<String>,
+
+    /// Two streams that are A and B of one feed, as in --pair 10.0.0.1@232.1.1.1:5004%eth0
+    /// 10.0.0.1@232.1.1.1:5004%eth1: skew, what each lost, what both lost. Both are joined; with SOURCE@ it
+    /// is that sender's stream, without it the first that is heard. Can be given again for another feed
+    #[arg(long, num_args = 2, value_names = ["A", "B"], action = clap::ArgAction::Append)]
+    pair: Vec<String>,
 
     #[command(flatten)]
     wire: WireArgs,
@@ -300,7 +317,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     // A thread and a descriptor for each group: the soft limit is for programs that use select().
     let _ = limits::raise_open_files();
-    match dispatch(cli) {
+    let held = match privileges::hold(cli.drop_privileges) {
+        Ok(held) => held,
+        Err(e) => {
+            eprintln!("mcscope: {e}");
+            return ExitCode::from(e.code);
+        }
+    };
+    let outcome = dispatch(cli);
+    held.release();
+    match outcome {
         Ok(exit) => exit.into(),
         Err(e) => {
             eprintln!("mcscope: {e}");
@@ -332,7 +358,9 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             };
             let (config, _) = settings(&args.common)?;
             let ifaces = interfaces()?;
-            let rows = resolve_groups(&args.groups, &ifaces)?;
+            let rows =
+                if args.groups.is_empty() { Vec::new() } else { resolve_groups(&args.groups, &ifaces)? };
+            let legs = args.pair.iter().map(|spec| leg(spec, &ifaces)).collect::<Result<Vec<_>, _>>()?;
             let keep = Settings { keep_packets: false };
             args.wire.available()?;
             // Who asks and who answers is part of the timeline, where it may be heard.
@@ -344,6 +372,9 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
                 for m in rows {
                     session.join(m, Origin::User, None);
                 }
+            }
+            for two in legs.chunks_exact(2) {
+                session.pair(&two[0], &two[1]).map_err(|e| CliError::usage(format!("--pair: {e}")))?;
             }
             let watch = watch::Watch {
                 format: args.format,
@@ -357,6 +388,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             watch::run(session, &watch)
         }
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Respond(args)) => respond::run(&args),
         Some(Command::Soak(args)) => soak::run(&args),
         Some(Command::Tree(args)) => tree::run(&args),
@@ -437,6 +469,19 @@ fn resolve_groups(texts: &[String], ifaces: &[Iface]) -> Result<Vec<Membership>,
         eprintln!("mcscope: note: {note}");
     }
     Ok(found.memberships)
+}
+
+/// One side of `--pair`: exactly one membership.
+fn leg(spec: &str, ifaces: &[Iface]) -> Result<Membership, CliError> {
+    let mut found = resolve_groups(&[spec.to_owned()], ifaces)?;
+    match (found.pop(), found.first()) {
+        (Some(one), None) => Ok(one),
+        (Some(one), Some(other)) => Err(CliError::usage(format!(
+            "--pair: {spec} stands for {} rows (as {other} and {one}): name one group and one interface",
+            found.len() + 1
+        ))),
+        (None, _) => Err(CliError::usage(format!("--pair: {spec} stands for no group"))),
+    }
 }
 
 fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, CliError> {

@@ -4,13 +4,13 @@ use std::io::{IsTerminal, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::base::dscp;
-use crate::base::group::Endpoint;
+use crate::base::group::{Endpoint, Membership};
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::resolve::{self, Context};
@@ -18,11 +18,12 @@ use crate::base::spec::{IfaceChoice, Spec};
 use crate::base::text;
 use crate::base::units::{self, Rate};
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, explain, interfaces, print, refuse};
+use crate::cli::{CliError, Exit, explain, interfaces, print, privileges, refuse};
 use crate::engine::command::{
     DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob, SendProgress, SendState, Size,
 };
 use crate::engine::sender::{self, Told};
+use crate::net::privilege;
 use crate::net::wake::Waker;
 
 /// Groups that one command sends to.
@@ -150,6 +151,7 @@ pub(super) fn run(args: &SendArgs) -> Result<Exit, CliError> {
         code
     };
     let bar = std::io::stderr().is_terminal();
+    let unopened = AtomicUsize::new(targets.len());
     // A send waits by its schedule, so a few threads are cheap; each has its own socket.
     let done: Vec<SendProgress> = std::thread::scope(|scope| {
         let running: Vec<_> = targets
@@ -157,9 +159,14 @@ pub(super) fn run(args: &SendArgs) -> Result<Exit, CliError> {
             .enumerate()
             .map(|(i, &to)| {
                 let job = SendJob { to, ..job.clone() };
-                let (waker, stop) = (&waker, &*stop);
+                let (waker, stop, unopened) = (&waker, &*stop, &unopened);
                 scope.spawn(move || {
                     let mut tell = |told: Told<'_>| {
+                        if let Told::From(_) = told
+                            && unopened.fetch_sub(1, Ordering::AcqRel) == 1
+                        {
+                            privileges::sockets_open();
+                        }
                         if let Told::Progress(p) = told
                             && bar
                             && i == 0
@@ -196,19 +203,28 @@ pub(super) fn run(args: &SendArgs) -> Result<Exit, CliError> {
 
 /// The endpoints that a spec means, and the one interface to send by.
 fn targets<'i>(text: &str, ifaces: &'i [Iface]) -> Result<(Vec<Endpoint>, &'i Iface), CliError> {
-    let spec = Spec::parse(text).map_err(|e| refuse("", &e))?;
-    let context = Context { registry: Registry::builtin(), ifaces, commands: &[] };
-    resolve::resolve_text(text, &context).map_err(|e| refuse("", &e))?;
-    let iface = resolve::one_iface(&spec, ifaces).map_err(|e| refuse("", &e))?;
-    let spec = spec.on(IfaceChoice::Named(vec![iface.name.to_string()]));
-    let found = resolve::resolve(&spec, context.registry, ifaces).map_err(|e| refuse("", &e))?;
-    let mut all: Vec<Endpoint> = found.memberships.iter().map(|m| m.endpoint()).collect();
+    let (memberships, iface) = on_one_iface(text, ifaces)?;
+    let mut all: Vec<Endpoint> = memberships.iter().map(Membership::endpoint).collect();
     all.dedup();
     if all.len() > TARGETS_MAX {
         let text = format!("{text} means {} groups: one command sends to {TARGETS_MAX} at most", all.len());
         return Err(CliError::usage(text));
     }
     Ok((all, iface))
+}
+
+/// What a spec means on the one interface that it names, or that is the only candidate.
+pub(super) fn on_one_iface<'i>(
+    text: &str,
+    ifaces: &'i [Iface],
+) -> Result<(Vec<Membership>, &'i Iface), CliError> {
+    let spec = Spec::parse(text).map_err(|e| refuse("", &e))?;
+    let context = Context { registry: Registry::builtin(), ifaces, commands: &[] };
+    resolve::resolve_text(text, &context).map_err(|e| refuse("", &e))?;
+    let iface = resolve::one_iface(&spec, ifaces).map_err(|e| refuse("", &e))?;
+    let spec = spec.on(IfaceChoice::Named(vec![iface.name.to_string()]));
+    let found = resolve::resolve(&spec, context.registry, ifaces).map_err(|e| refuse("", &e))?;
+    Ok((found.memberships, iface))
 }
 
 fn job(args: &SendArgs, to: Endpoint, iface: &Iface) -> Result<SendJob, CliError> {
@@ -249,7 +265,7 @@ fn job(args: &SendArgs, to: Endpoint, iface: &Iface) -> Result<SendJob, CliError
 }
 
 pub(super) fn read(path: &std::path::Path) -> Result<Vec<u8>, CliError> {
-    let bytes = std::fs::read(path)
+    let bytes = privilege::read(path)
         .map_err(|e| CliError::could_not(format!("cannot read {}: {e}", path.display())))?;
     if bytes.len() as u64 > LARGEST {
         let text =

@@ -9,10 +9,15 @@ use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::units;
-use crate::engine::command::{Command, Respond, SendId, SendJob, SendProgress, SendState, Update};
+use crate::cli::privileges;
+use crate::engine::command::{
+    Command, PingId, PingJob, PingProgress, Respond, SendId, SendJob, SendProgress, SendState, Update,
+};
 use crate::engine::{Engine, Options};
 use crate::model::event::EventKind;
 use crate::model::group::{JoinState, Origin};
+use crate::model::pair::{PairId, Who};
+use crate::model::pairs::PairError;
 use crate::model::seen::Sight;
 use crate::model::{Model, Settings};
 use crate::net::clock;
@@ -46,6 +51,9 @@ pub struct Session {
     pub names: HashMap<IpAddr, Option<Arc<str>>>,
     /// The sends of this run, oldest first.
     pub sends: Vec<(SendId, SendProgress)>,
+    /// The ping of the dashboard: the running one, or the one before.
+    pub ping: Option<(PingId, Box<PingProgress>)>,
+    next_ping: u32,
     /// How sends ended since the front end last looked, in words.
     pub ended: Vec<String>,
 }
@@ -71,6 +79,8 @@ impl Session {
             no_join: false,
             names: HashMap::new(),
             sends: Vec::new(),
+            ping: None,
+            next_ping: 0,
             ended: Vec::new(),
         })
     }
@@ -109,6 +119,16 @@ impl Session {
             .map(Arc::from)
             .or_else(|| self.registry.label(membership.endpoint()).map(|row| Arc::from(row.name.as_str())));
         (self.join_as(Arc::new(membership), origin, label), true)
+    }
+
+    /// Joins two rows and marks what comes by them as A and B of one feed. With a source-specific
+    /// membership it is that sender's stream, otherwise the first one's that is heard.
+    ///
+    /// # Errors
+    /// When they are the same, or too many are compared already.
+    pub fn pair(&mut self, a: &Membership, b: &Membership) -> Result<PairId, PairError> {
+        let [a, b] = [a, b].map(|m| (self.join(m.clone(), Origin::User, None).0, Who::Anyone));
+        self.model.mark_pair(a, b, clock::now())
     }
 
     fn join_as(
@@ -192,6 +212,24 @@ impl Session {
         id
     }
 
+    /// Starts to ping; one that runs is stopped.
+    pub fn start_ping(&mut self, job: PingJob) {
+        self.stop_ping();
+        let id = PingId(self.next_ping);
+        self.next_ping += 1;
+        self.ping = Some((id, Box::new(PingProgress::new(&job))));
+        self.engine.command(Command::Ping(id, Box::new(job)));
+    }
+
+    /// Stops the ping; its figures stay.
+    pub fn stop_ping(&mut self) {
+        if let Some((id, p)) = &self.ping
+            && p.state == SendState::Running
+        {
+            self.engine.command(Command::StopPing(*id));
+        }
+    }
+
     /// Passes a command on as it is.
     pub fn command(&self, command: Command) {
         self.engine.command(command);
@@ -247,6 +285,15 @@ impl Session {
 
     /// Takes one update, for a loop that waited on the channel itself.
     pub fn update(&mut self, update: Update) {
+        if let Update::Pinging(id, p) = update {
+            if let Some((_, now)) = self.ping.as_mut().filter(|(i, _)| *i == id) {
+                if p.state != SendState::Running && now.state == SendState::Running {
+                    self.model.note(EventKind::Send, None, ping_ended(&p), clock::now());
+                }
+                **now = *p;
+            }
+            return;
+        }
         if let Update::Sending(id, p) = &update
             && let Some(text) = send_ended(p)
             && self.sends.iter().any(|(i, _)| i == id)
@@ -254,6 +301,7 @@ impl Session {
             self.model.note(EventKind::Send, None, text.clone(), clock::now());
             self.ended.push(text);
         }
+        let settled = matches!(update, Update::Joined(..) | Update::Failed { .. });
         let moved = match &update {
             Update::Joined(id, _) | Update::Failed { id, .. } | Update::Filter(id, ..) => Some(*id),
             _ => None,
@@ -263,6 +311,19 @@ impl Session {
         if let Some(g) = moved.and_then(|id| self.model.group(id)) {
             let stands = matches!(g.join, JoinState::Joined(_)).then(|| g.membership.clone());
             self.engine.command(Command::Stands(g.id, stands));
+        }
+        if settled && privileges::to_be_dropped() {
+            self.drop_privileges();
+        }
+    }
+
+    /// Gives up the privileges when every row has its socket or has failed.
+    fn drop_privileges(&mut self) {
+        if self.model.groups().any(|g| matches!(g.join, JoinState::Joining)) {
+            return;
+        }
+        if let Some(text) = privileges::sockets_open() {
+            self.model.note(EventKind::Note, None, text, clock::now());
         }
     }
 
@@ -325,6 +386,23 @@ fn send_ended(p: &SendProgress) -> Option<String> {
     }
 }
 
+/// How a ping ended, in one line.
+fn ping_ended(p: &PingProgress) -> String {
+    match &p.state {
+        SendState::Failed(error) => error.clone(),
+        _ => {
+            let n = p.pings.peers().len();
+            format!(
+                "pinged {} by {}: {} sent, {n} responder{}",
+                p.job.to,
+                p.job.iface,
+                units::packets(p.pings.count()),
+                if n == 1 { "" } else { "s" }
+            )
+        }
+    }
+}
+
 fn take(
     model: &mut Model,
     names: &mut HashMap<IpAddr, Option<Arc<str>>>,
@@ -357,6 +435,8 @@ fn take(
                 *p = progress;
             }
         }
+        // The session keeps it itself: see `Session::update`.
+        Update::Pinging(..) => {}
         Update::Name(ip, name) => {
             if names.len() >= NAMES_MAX {
                 names.clear();

@@ -12,7 +12,7 @@ use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Exit, Format, local_offset};
 use crate::export::stats::Reporter;
-use crate::export::{json, plain, stats};
+use crate::export::{feed, json, plain, stats};
 use crate::model::Model;
 use crate::model::event::{Event, EventKind};
 use crate::model::filter::{Expr, Packeted};
@@ -48,7 +48,7 @@ impl Watch {
 }
 
 /// While datagrams come, the next look is this much later: many batches a turn, one wake-up.
-const NAP: Duration = Duration::from_millis(2);
+const NAP: Duration = Duration::from_millis(1);
 /// Silence is noticed within this.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -275,15 +275,21 @@ impl Printer<'_> {
         let rank = if last { Rank::Must } else { Rank::Stats };
         let (out, watch) = (&self.out, self.watch);
         match watch.format {
-            Format::Json => self.reporter.report(model, out.dropped(), last, |s| {
-                out.line(rank, json::stats(at, &s, last));
-            }),
+            Format::Json => {
+                self.reporter.report(model, out.dropped(), last, |s| {
+                    out.line(rank, json::stats(at, &s, last));
+                });
+                feed::json(model, at, last).for_each(|line| {
+                    out.line(rank, line);
+                });
+            }
             Format::Csv if watch.stats_only => self.reporter.report(model, out.dropped(), last, |s| {
                 out.line(rank, stats::csv(at, &s));
             }),
             Format::Csv => {}
             Format::Text => {
                 let mut text = plain::summary(model, self.utc_offset_s);
+                text.push_str(&feed::plain(model));
                 if out.dropped() > 0 {
                     text.push_str(&format!("{} lines left out: the reader is too slow\n", out.dropped()));
                 }

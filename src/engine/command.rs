@@ -14,6 +14,8 @@ use crate::model::event::EventKind;
 use crate::model::group::Buffer;
 use crate::model::seen::TapState;
 
+pub use crate::engine::pinger::{PingId, PingJob, PingProgress};
+
 /// The number of a send for as long as the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SendId(pub u32);
@@ -42,6 +44,10 @@ pub enum Command {
     Send(SendId, Box<SendJob>),
     /// Stop a send.
     StopSend(SendId),
+    /// Start to ping a group.
+    Ping(PingId, Box<PingJob>),
+    /// Stop a ping.
+    StopPing(PingId),
     /// Look at the wire of each interface that joins take or that a row is on, so deep.
     Tap(Depth),
     /// Taps look at these interfaces too, whatever joins would take.
@@ -105,6 +111,8 @@ pub enum Update {
     Own(Endpoint),
     /// How a send is getting on: several times a second, and once when it ends.
     Sending(SendId, SendProgress),
+    /// How a ping is getting on: several times a second, and once when it ends.
+    Pinging(PingId, Box<PingProgress>),
     /// The name of an address, or that it has none.
     Name(IpAddr, Option<Arc<str>>),
     /// Something for the event log.

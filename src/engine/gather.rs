@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use crate::engine::gatherer::BUSY;
+
 /// Longest gathering with few listeners.
 const SHORT: Duration = Duration::from_millis(2);
 /// Longest gathering with very many.
@@ -17,22 +19,32 @@ const FEW: usize = 20;
 /// Gathering begins when this many datagrams would come within it.
 const WORTH: f64 = 2.0;
 
+/// Listeners of less than this many datagrams a second are gathered together.
+const SHARED_PPS: f64 = (BUSY * 500 / LONG.as_millis() as u64) as f64;
+
 /// The state of one listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Gather {
     /// How long to gather at present; shrinks when the buffer fills.
     span: Duration,
     gathering: bool,
+    /// Datagrams a second at the last turn.
+    rate: f64,
+    /// Turns for which the listener gathers by itself whatever the rate.
+    alone: u32,
 }
 
 impl Default for Gather {
     fn default() -> Self {
-        Gather { span: SHORT, gathering: false }
+        Gather { span: SHORT, gathering: false, rate: 0.0, alone: 0 }
     }
 }
 
+/// Turns alone after a socket came back from being gathered with others.
+const ALONE: u32 = 16;
+
 /// More listeners gather longer by this for each.
-const EACH: Duration = Duration::from_micros(400);
+const EACH: Duration = Duration::from_micros(800);
 
 /// The longest gathering for this number of listeners.
 pub fn longest(listeners: usize) -> Duration {
@@ -59,9 +71,26 @@ impl Gather {
             None => self.span = longest.min(Duration::from_millis(1)),
         }
         self.span = self.span.clamp(Duration::from_micros(100), longest);
-        let rate = packets as f64 / elapsed.as_secs_f64().max(1e-6);
-        self.gathering = packets > 0 && rate * longest.as_secs_f64() >= WORTH;
+        self.rate = packets as f64 / elapsed.as_secs_f64().max(1e-6);
+        self.gathering = packets > 0 && self.rate * longest.as_secs_f64() >= WORTH;
+        self.alone = self.alone.saturating_sub(1);
         self.gathering.then_some(self.span)
+    }
+
+    /// Whether its traffic had better be gathered together with that of others: there are many
+    /// listeners, and this one is not so busy that it fills batches alone.
+    pub fn is_shared(&self, listeners: usize) -> bool {
+        listeners > FEW && self.alone == 0 && self.rate < SHARED_PPS
+    }
+
+    /// The socket is back from being gathered with others: its group fell quiet or became busy.
+    pub fn back(&mut self) {
+        self.alone = ALONE;
+    }
+
+    /// Nobody gathers for it.
+    pub fn alone(&mut self) {
+        self.alone = u32::MAX;
     }
 
     /// Whether the listener gathers.
@@ -96,7 +125,7 @@ mod tests {
     #[test]
     fn many_listeners_gather_longer_so_that_wake_ups_stay_bounded() {
         assert_eq!(longest(20), 2 * MS);
-        assert_eq!(longest(100), 40 * MS);
+        assert_eq!(longest(50), 40 * MS);
         assert_eq!(longest(1000), 80 * MS);
     }
 }

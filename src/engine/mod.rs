@@ -35,9 +35,12 @@ use crate::net::socket::SocketOptions;
 pub mod command;
 pub mod demo;
 pub mod gather;
+mod gatherer;
+mod intake;
 mod joins;
 mod listener;
 mod names;
+pub mod pinger;
 pub mod plan;
 pub mod pool;
 pub mod responder;
@@ -95,6 +98,7 @@ impl Engine {
             options: options.sockets,
             capture: options.capture,
             listeners: Arc::new(AtomicUsize::new(0)),
+            gatherers: Arc::default(),
             limiter: Arc::default(),
         };
         let sights = Sights::new();

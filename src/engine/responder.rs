@@ -1,8 +1,13 @@
 //! The responder: answers what arrives on a group with a unicast reply to its sender.
 //!
-//! Bounded as the specification says: a reply is never longer than its request, never goes to a
-//! multicast, broadcast or own address, and all replies of this program count against one limit.
+//! Bounded as the specification says: a reply is never longer than its request, a reply to the sender
+//! never goes to a multicast, broadcast or own address, and all replies of this program, those to the
+//! group included, count against one limit.
+//!
+//! Pings are answered with a report of what was heard of their run, so that the asker can tell loss on
+//! the way there from loss on the way back.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -11,9 +16,15 @@ use crate::base::batch::{Batch, Datagram};
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::time::{Mono, SECOND_NS};
 use crate::engine::command::Respond;
+use crate::engine::sender::run_id;
+use crate::model::numbers::Numbers;
+use crate::net::clock;
+use crate::net::error::NetError;
 use crate::net::send::{SendOptions, SendSocket};
-use crate::wire::probe::{self, Kind, Probe};
+use crate::wire::probe::{self, Kind, Probe, Report};
 
+/// Runs of askers that are followed at a time on one group; the longest quiet one makes room.
+const RUNS_MAX: usize = 256;
 /// Replies a second, over all groups.
 pub const REPLIES_PPS: u64 = 200;
 /// TTL of a unicast reply.
@@ -52,7 +63,7 @@ impl Limiter {
 pub enum Verdict {
     /// Not to be answered.
     Ignore,
-    /// Answer by unicast; the second says whether a multicast answer is asked for as well.
+    /// Answer by unicast.
     Answer {
         /// Whether the group gets the answer too.
         multicast: bool,
@@ -81,14 +92,27 @@ pub fn judge(mode: Respond, payload: &[u8], from: Endpoint, own: &[IpAddr]) -> V
     }
 }
 
+/// What was heard of one asker's run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    numbers: Numbers<4>,
+    withheld: u32,
+    withheld_multicast: u32,
+    at: Mono,
+}
+
 /// The responder of one listener.
 pub struct Responder {
     mode: Respond,
     own: Arc<[IpAddr]>,
     limiter: Arc<Limiter>,
     unicast: Option<SendSocket>,
-    multicast: Option<SendSocket>,
+    /// The socket for answers to the group, and the TTL that it sends with.
+    multicast: Option<(u8, SendSocket)>,
     reply: Vec<u8>,
+    /// Tells this responder from others on the same host.
+    id: u64,
+    runs: BTreeMap<(Endpoint, u64), Heard>,
     /// Answers refused by the limit or by the kernel, told when their number doubles.
     refused: u64,
     /// How many of these the next word about it waits for.
@@ -100,6 +124,8 @@ impl Responder {
     /// A responder in this mode.
     pub fn new(mode: Respond, own: Arc<[IpAddr]>, limiter: Arc<Limiter>) -> Responder {
         Responder {
+            id: run_id(0),
+            runs: BTreeMap::new(),
             mode,
             own,
             limiter,
@@ -127,6 +153,7 @@ impl Responder {
         self.mode = mode;
         if mode == Respond::Off {
             (self.unicast, self.multicast) = (None, None);
+            self.runs.clear();
         }
     }
 
@@ -146,15 +173,28 @@ impl Responder {
         ifindex: u32,
     ) -> Option<String> {
         let mut trouble = None;
+        let offset = batch.received.offset_ns();
         for d in batch.datagrams().iter().filter(|d| d.membership == id) {
-            let verdict = judge(self.mode, batch.payload(d), d.source, &self.own);
+            let request = batch.payload(d);
+            let verdict = judge(self.mode, request, d.source, &self.own);
             let Verdict::Answer { multicast } = verdict else { continue };
+            let arrived = d.time.to_mono(offset);
+            let run = self.hear(request, d.source, arrived);
             if !self.limiter.allow(batch.received.mono) {
                 trouble = Some(format!("more than {REPLIES_PPS} answers a second were asked for"));
                 self.refused += 1;
+                if let Some(heard) = run.and_then(|r| self.runs.get_mut(&r)) {
+                    heard.withheld = heard.withheld.saturating_add(1);
+                    heard.withheld_multicast = heard.withheld_multicast.saturating_add(u32::from(multicast));
+                }
                 continue;
             }
-            match self.send(batch.payload(d), d, membership, ifindex, multicast) {
+            let to_group = multicast && self.limiter.allow(batch.received.mono);
+            if let Some(heard) = run.and_then(|r| self.runs.get_mut(&r)) {
+                heard.withheld_multicast += u32::from(multicast && !to_group);
+            }
+            let request = Request { bytes: request, d, arrived, run };
+            match self.send(&request, membership, ifindex, to_group) {
                 Ok(()) => self.answered += 1,
                 Err(e) => {
                     trouble = Some(e.to_string());
@@ -167,56 +207,85 @@ impl Responder {
         Some(format!("{membership}: {} not answered: {text}", self.refused))
     }
 
+    /// Notes the number of a ping; its run.
+    fn hear(&mut self, request: &[u8], from: Endpoint, at: Mono) -> Option<(Endpoint, u64)> {
+        let probe = Probe::parse(request).filter(|p| p.kind == Kind::Ping)?;
+        let key = (from, probe.run);
+        if !self.runs.contains_key(&key) && self.runs.len() >= RUNS_MAX {
+            let quietest = self.runs.iter().min_by_key(|(_, h)| h.at).map(|(k, _)| *k);
+            quietest.and_then(|k| self.runs.remove(&k));
+        }
+        let heard = self.runs.entry(key).or_default();
+        heard.numbers.take(probe.sequence);
+        heard.at = at;
+        Some(key)
+    }
+
+    /// Writes the answer to a request; its length in bytes.
+    fn write(&mut self, request: &Request<'_>, ttl: u8, multicast: bool) -> usize {
+        self.reply.clear();
+        self.reply.extend_from_slice(request.bytes);
+        let length = match request.run.and_then(|r| self.runs.get(&r)) {
+            None => Probe::answer(&mut self.reply, ttl, 0),
+            Some(heard) => {
+                let report = Report {
+                    responder: self.id,
+                    first: heard.numbers.first().unwrap_or(0),
+                    heard: heard.numbers.distinct(),
+                    stay_ns: clock::now().mono.since(request.arrived),
+                    withheld: if multicast { heard.withheld_multicast } else { heard.withheld },
+                    ttl: request.d.ttl,
+                    dscp: request.d.tos.map(|t| t >> 2),
+                };
+                report.answer(&mut self.reply, ttl, 0)
+            }
+        };
+        length.unwrap_or(self.reply.len())
+    }
+
     fn send(
         &mut self,
-        request: &[u8],
-        d: &Datagram,
+        request: &Request<'_>,
         membership: &Membership,
         ifindex: u32,
         multicast: bool,
-    ) -> Result<(), crate::net::error::NetError> {
-        self.reply.clear();
-        self.reply.extend_from_slice(request);
-        let length = Probe::answer(&mut self.reply, REPLY_TTL, 0).unwrap_or(self.reply.len());
-        let socket = open(&mut self.unicast, d.source, membership, ifindex, REPLY_TTL)?;
-        socket.send_to(&self.reply[..length], d.source)?;
+    ) -> Result<(), NetError> {
+        let length = self.write(request, REPLY_TTL, false);
+        let to = request.d.source;
+        if self.unicast.is_none() {
+            self.unicast = Some(open(to, membership, ifindex, REPLY_TTL)?);
+        }
+        if let Some(socket) = &self.unicast {
+            socket.send_to(&self.reply[..length], to)?;
+        }
         if multicast {
-            let length = {
-                self.reply.clear();
-                self.reply.extend_from_slice(request);
-                Probe::answer(&mut self.reply, 1, 0).unwrap_or(self.reply.len())
-            };
+            // As far as the ping was meant to go, and no further.
+            let ttl = Probe::parse(request.bytes).map_or(1, |p| p.ttl.clamp(1, REPLY_TTL));
+            let length = self.write(request, ttl, true);
             let group = membership.endpoint();
-            let socket = open(&mut self.multicast, group, membership, ifindex, 1)?;
-            socket.send_to(&self.reply[..length], group)?;
+            if self.multicast.as_ref().is_none_or(|(t, _)| *t != ttl) {
+                self.multicast = Some((ttl, open(group, membership, ifindex, ttl)?));
+            }
+            if let Some((_, socket)) = &self.multicast {
+                socket.send_to(&self.reply[..length], group)?;
+            }
         }
         Ok(())
     }
 }
 
-fn open<'a>(
-    slot: &'a mut Option<SendSocket>,
-    to: Endpoint,
-    membership: &Membership,
-    ifindex: u32,
-    ttl: u8,
-) -> Result<&'a mut SendSocket, crate::net::error::NetError> {
-    match slot {
-        Some(socket) => Ok(socket),
-        None => {
-            let options = SendOptions {
-                to,
-                ifindex,
-                iface: membership.iface.clone(),
-                ttl,
-                dscp: 0,
-                loopback: true,
-                source_port: None,
-                source_ip: None,
-            };
-            Ok(slot.insert(SendSocket::open(&options)?))
-        }
-    }
+/// A datagram that is to be answered.
+struct Request<'a> {
+    bytes: &'a [u8],
+    d: &'a Datagram,
+    arrived: Mono,
+    /// Where its run is kept, of a ping.
+    run: Option<(Endpoint, u64)>,
+}
+
+fn open(to: Endpoint, membership: &Membership, ifindex: u32, ttl: u8) -> Result<SendSocket, NetError> {
+    let iface = membership.iface.clone();
+    SendSocket::open(&SendOptions { ttl, iface, ..SendOptions::new(to, ifindex, "") })
 }
 
 #[cfg(test)]

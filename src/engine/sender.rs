@@ -75,6 +75,12 @@ impl Sending {
     }
 }
 
+/// A number unique enough to tell two runs, or two responders, apart: both clocks and a port.
+pub(super) fn run_id(port: u16) -> u64 {
+    let now = clock::now();
+    (now.wall.0 as u64).rotate_left(17) ^ now.mono.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(port)
+}
+
 /// What a send tells while it runs.
 pub enum Told<'a> {
     /// The endpoint it sends from.
@@ -143,10 +149,7 @@ impl<'a> Run<'a> {
         progress.total = schedule.total();
         progress.duration = schedule.duration();
         let now = clock::now();
-        // Unique enough to tell two runs apart: both clocks and the source port.
-        let id = (now.wall.0 as u64).rotate_left(17)
-            ^ now.mono.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ u64::from(progress.from.map_or(0, |f| f.port));
+        let id = run_id(progress.from.map_or(0, |f| f.port));
         let begun = Instant::now();
         Run {
             job,

@@ -12,10 +12,13 @@ use crate::base::batch::{Account, Capture};
 use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::tap::Depth;
-use crate::engine::command::{Command, Respond, SendId, SendProgress, SendState, Update};
+use crate::engine::command::{
+    Command, PingId, PingJob, PingProgress, Respond, SendId, SendProgress, SendState, Update,
+};
 use crate::engine::joins::Joins;
 use crate::engine::listener::{Listener, Message, Shared, Start};
 use crate::engine::names::Names;
+use crate::engine::pinger::Pinging;
 use crate::engine::ring::{Order, RingListener};
 use crate::engine::sender::Sending;
 use crate::engine::tap::{Sights, Taps};
@@ -28,6 +31,8 @@ use crate::net::{NetError, counters};
 const COUNTERS_EVERY: Duration = Duration::from_secs(1);
 /// Sends that may run at once.
 const SENDS_MAX: usize = 32;
+/// Pings that may run at once.
+const PINGS_MAX: usize = 8;
 
 struct Row {
     membership: Arc<Membership>,
@@ -52,6 +57,7 @@ pub(super) struct Supervisor {
     /// What the rings of each interface dropped that are no more.
     ring_drops: BTreeMap<Arc<str>, u64>,
     sends: BTreeMap<SendId, Sending>,
+    pings: BTreeMap<PingId, Pinging>,
     ifaces: Vec<Iface>,
     own: Arc<[IpAddr]>,
     names: Option<Names>,
@@ -78,6 +84,7 @@ impl Supervisor {
                 rings: BTreeMap::new(),
                 ring_drops: BTreeMap::new(),
                 sends: BTreeMap::new(),
+                pings: BTreeMap::new(),
                 ifaces,
                 own,
                 names,
@@ -110,6 +117,7 @@ impl Supervisor {
                     let _ = self.shared.updates.try_send(Update::NicDrops(list));
                 }
                 self.sends.retain(|_, s| !s.ended());
+                self.pings.retain(|_, p| !p.ended());
             }
             select! {
                 recv(self.commands) -> command => match command {
@@ -140,14 +148,19 @@ impl Supervisor {
         }
         self.rings.values().for_each(RingListener::stop);
         self.sends.values().for_each(Sending::stop);
+        self.pings.values().for_each(Pinging::stop);
         for row in std::mem::take(&mut self.rows).into_values() {
             row.listener.map(Listener::join);
         }
+        self.shared.gatherers.end();
         for ring in std::mem::take(&mut self.rings).into_values() {
             ring.join();
         }
         for send in std::mem::take(&mut self.sends).into_values() {
             send.join();
+        }
+        for ping in std::mem::take(&mut self.pings).into_values() {
+            ping.join();
         }
         self.taps.end();
     }
@@ -186,6 +199,12 @@ impl Supervisor {
             Command::StopSend(id) => {
                 if let Some(s) = self.sends.get(&id) {
                     s.stop();
+                }
+            }
+            Command::Ping(id, job) => self.ping(id, *job),
+            Command::StopPing(id) => {
+                if let Some(p) = self.pings.get(&id) {
+                    p.stop();
                 }
             }
             Command::Tap(depth) => self.taps.set_depth(depth, &self.ifaces),
@@ -320,6 +339,25 @@ impl Supervisor {
             }
             Err(e) => self.say(refuse(format!("cannot start a sender thread: {e}"))),
         }
+    }
+
+    fn ping(&mut self, id: PingId, job: PingJob) {
+        self.pings.retain(|_, p| !p.ended());
+        let refused = if self.pings.len() >= PINGS_MAX {
+            format!("{PINGS_MAX} pings run already: stop one of them")
+        } else if let Some(ifindex) = index_of(&self.ifaces, &job.iface) {
+            match Pinging::spawn(id, job.clone(), ifindex, self.shared.updates.clone()) {
+                Ok(pinging) => {
+                    self.pings.insert(id, pinging);
+                    return;
+                }
+                Err(e) => format!("cannot start a thread to ping: {e}"),
+            }
+        } else {
+            format!("cannot ping {}: {}", job.to, no_such(&self.ifaces, &job.iface))
+        };
+        let state = SendState::Failed(refused);
+        self.say(Update::Pinging(id, Box::new(PingProgress { state, ..PingProgress::new(&job) })));
     }
 
     /// Follows what happened to the interfaces.

@@ -160,6 +160,11 @@ impl Detail {
         self.finder.as_ref()
     }
 
+    /// Whether the user named the counter, or said that there is none.
+    pub fn is_named(&self) -> bool {
+        self.named
+    }
+
     /// The user names the counter (`Some`), or says that there is none.
     pub(crate) fn name_counter(&mut self, counter: Option<Counter>) {
         self.finder = Some(counter.map_or_else(Finder::off, Finder::pinned));

@@ -55,6 +55,10 @@ pub enum EventKind {
     HostMembership,
     /// When a membership will be cut, and what came of it.
     Forecast,
+    /// Two streams are compared as one feed, or are not any more.
+    Feed,
+    /// Numbers were lost on both streams of a feed.
+    FeedLost,
     /// A send or the responder began, ended or met an error.
     Send,
     /// Something the user should know that fits nowhere else.
@@ -86,6 +90,8 @@ impl EventKind {
             EventKind::Querier => "querier",
             EventKind::HostMembership => "host_membership",
             EventKind::Forecast => "forecast",
+            EventKind::Feed => "feed",
+            EventKind::FeedLost => "feed_lost",
             EventKind::Send => "send",
             EventKind::Note => "note",
         }
@@ -99,6 +105,7 @@ impl EventKind {
                 | EventKind::SourceSilent
                 | EventKind::GroupSilent
                 | EventKind::Dropped
+                | EventKind::FeedLost
                 | EventKind::NotDelivered
         )
     }

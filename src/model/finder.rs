@@ -67,6 +67,11 @@ impl Counter {
         Some(if self.little_endian { field.iter().rev().fold(0, fold) } else { field.iter().fold(0, fold) })
     }
 
+    /// A value of the field as a number that counts by one.
+    pub(crate) fn sample(&self, value: u64) -> SeqSample {
+        sample(self, value)
+    }
+
     /// Where `value` stands after `last`.
     fn judge(&self, last: u64, value: u64, same: bool) -> Step {
         let ahead = value.wrapping_sub(last) & self.mask();
@@ -286,8 +291,29 @@ fn sample(counter: &Counter, value: u64) -> SeqSample {
 }
 
 impl Finding {
+    /// The usual case, quickly: the best reading is the widest and went up by one step, so the narrower
+    /// ones, which share its low byte, did as well. False, and nothing done, otherwise.
+    fn follows(&mut self, head: &Head, payload: &[u8], here: &mut Here) -> bool {
+        let Reading { counter, highest, .. } = self.readings[0];
+        let Some(value) = counter.read(payload) else { return false };
+        let usual = value == highest.wrapping_add(counter.step) & counter.mask();
+        if !usual || self.readings.iter().any(|r| r.counter.width > counter.width) {
+            return false;
+        }
+        for r in &mut self.readings {
+            r.highest = value & r.counter.mask();
+        }
+        self.seen += 1;
+        self.last = *head;
+        self.tracker.offer(sample(&counter, value), head.at, here);
+        true
+    }
+
     /// Whether what was found still stands after this payload.
     fn verify(&mut self, head: Head, payload: &[u8], here: &mut Here) -> bool {
+        if !self.pinned && self.follows(&head, payload, here) {
+            return true;
+        }
         let same = self.seen > 0 && head.same(&self.last);
         if self.pinned {
             let counter = self.readings[0].counter;

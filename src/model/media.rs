@@ -3,6 +3,16 @@
 //! Jitter is RFC 3550's (6.4.1, appendix A.8): of every datagram in the order of arrival, also where
 //! many share one timestamp (a video frame), where it mostly shows how long a frame's burst is. Drift
 //! is the slope of arrival less media time, from each second's least delayed datagram.
+//!
+//! Jitter is that of tshark (`-z rtp,streams`) to the digit it prints, but for these of its ways, which
+//! are not RFC 3550's (tshark 4.0):
+//! - it has none for a dynamic payload type that no session description explains; here the clock is
+//!   recognised from its ticks, and the jitter begins then;
+//! - it reckons in whole kHz: at 11,025, 22,050 and 44,100 Hz its figures are of a clock up to 0.3 %
+//!   slower;
+//! - it leaves datagrams with the marker bit, and those with a time before the first one's, out of mean
+//!   and maximum;
+//! - a media time that jumps by ten seconds and more is a jitter of seconds there; here a new run.
 
 use crate::base::time::{Mono, SECOND_NS};
 use crate::wire::media::MediaSample;

@@ -24,7 +24,11 @@ pub mod here;
 pub mod history;
 pub mod media;
 pub mod memberships;
+pub mod numbers;
 pub mod packets;
+pub mod pair;
+pub mod pairs;
+pub mod ping;
 pub mod quantile;
 pub mod rate;
 pub mod seen;
@@ -36,10 +40,10 @@ mod sums;
 mod telling;
 
 use event::{Event, EventKind, EventLog};
-use finder::Counter;
 use group::{Buffer, Group, JoinState, Origin};
 use memberships::Memberships;
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
+use pair::Pair;
 use rate::Rate;
 use seen::Wire;
 use source::{Counters, NO_HINT, Stamp, State};
@@ -130,6 +134,8 @@ pub struct Model {
     capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
+    pairs: Vec<Pair>,
+    next_pair: u32,
     /// The addresses of this host.
     here_ips: BTreeSet<IpAddr>,
     wire: Wire,
@@ -150,6 +156,8 @@ impl Model {
             capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
+            pairs: Vec::new(),
+            next_pair: 0,
             here_ips: BTreeSet::new(),
             wire: Wire::default(),
             now,
@@ -300,6 +308,7 @@ impl Model {
         let text = format!("left {}", g.membership);
         let (iface, group) = (g.membership.iface.clone(), g.membership.group);
         self.note_group(EventKind::Left, id, now, text);
+        self.row_left(id, now);
         self.groups[id.0 as usize] = None;
         self.order.retain(|&o| o != id);
         if !self.groups().any(|g| g.membership.group == group && g.membership.iface == iface) {
@@ -452,13 +461,14 @@ impl Model {
                 g.dropped(a, received.mono);
             }
         }
-        let Model { groups, own, events, .. } = self;
+        let Model { groups, own, events, pairs, .. } = self;
         for run in batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
             let id = run[0].membership.0 as usize;
             // A row that was left while its last batch was under way has no place any more.
             let Some(group) = groups.get_mut(id).and_then(Option::as_deref_mut) else { continue };
             let mut hints = [NO_HINT; SLOTS];
             group.sources.hints(run.iter().map(|d| d.source), &mut hints);
+            let paired = pairs.iter().any(|p| p.is_of(group.id));
             for (i, d) in run.iter().enumerate() {
                 let at = Stamp { mono: group.arrival(d, received), wall: d.time };
                 let hint = hints.get(i).copied().unwrap_or(NO_HINT);
@@ -467,6 +477,9 @@ impl Model {
                     && (new || noticed.ttl_was.is_some() || noticed.tos_was.is_some())
                 {
                     telling::tell(events, group, d.source, new, noticed, at);
+                }
+                if let (true, Some((place, ..))) = (paired, found) {
+                    pairs::take(pairs, group, place, d, batch.payload(d), at.mono);
                 }
             }
             group.clock(received.offset_ns());
@@ -497,6 +510,7 @@ impl Model {
         }
         self.settle_wire(now);
         self.follow_memberships(now);
+        self.settle_pairs(now);
     }
 
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
@@ -510,37 +524,12 @@ impl Model {
                 s.finish(&mut g.here);
             }
         }
-    }
-
-    /// Somebody looks at a sender of this row, or at none: it is kept with detail, however many there
-    /// are.
-    pub fn look_at(&mut self, id: MembershipId, from: Option<Endpoint>) {
-        let now = self.now.mono;
-        if let Some(g) = self.group_mut(id) {
-            g.sources.look_at(from, now);
-        }
-    }
-
-    /// The user says where the counter of a sender's payload is, or (`None`) that it has none.
-    pub fn name_counter(&mut self, id: MembershipId, from: Endpoint, counter: Option<Counter>) {
-        if let Some(d) = self.detail_mut(id, from) {
-            d.name_counter(counter);
-        }
-    }
-
-    /// The counter of a sender's payload is to be found again, after [`Model::name_counter`].
-    pub fn find_counter(&mut self, id: MembershipId, from: Endpoint) {
-        if let Some(d) = self.detail_mut(id, from) {
-            d.find_counter();
-        }
-    }
-
-    fn detail_mut(&mut self, id: MembershipId, from: Endpoint) -> Option<&mut detail::Detail> {
-        self.group_mut(id)?.sources.get_mut(from)?.detail.as_deref_mut()
+        self.finish_pairs();
     }
 
     /// Sets the counters of one row, or of all, to zero.
     pub fn reset(&mut self, which: Option<MembershipId>) {
+        self.reset_pairs(which);
         match which {
             Some(id) => {
                 if let Some(g) = self.group_mut(id) {

@@ -64,6 +64,10 @@ pub struct SeqCounts {
 impl SeqCounts {
     /// RFC 3550's "cumulative number of packets lost": expected less received, below 0 where
     /// duplicates outweigh the losses (appendix A.3). Only RTP has it.
+    ///
+    /// It is what tshark prints as lost (`-z rtp,streams`), but for three of its ways: it counts up to the
+    /// last number that came where the RFC takes the highest; it takes the wrap for a second one when late
+    /// numbers come around it, and has 65,536 more; and a restart is no new count there.
     pub fn rfc3550_lost(&self) -> i64 {
         self.expected.wrapping_sub(self.received) as i64
     }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::sys::errno;
 use crate::base::group::Endpoint;
+use crate::net::privilege;
 
 /// An operation on a socket or on the list of interfaces that failed.
 ///
@@ -170,6 +171,9 @@ pub enum NetError {
     },
 }
 
+/// The remedy where a capability was there at the start.
+const GIVEN_UP: &str = "it needs a capability that was given up: start again without `--drop-privileges`";
+
 /// What kind of failure it is: for counting failures, and for the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -266,6 +270,13 @@ impl NetError {
                 Some(format!("join the group again without {sender}"))
             }
             (NetError::NoRing, _) => Some("leave `--capture` out".into()),
+            (NetError::Ring { .. }, Kind::NotPermitted) if privilege::given_up() => Some(GIVEN_UP.into()),
+            (NetError::Bind { at, .. }, Kind::NotPermitted)
+                if linux && at.port != 0 && privilege::given_up() =>
+            {
+                Some(GIVEN_UP.into())
+            }
+            (NetError::Tap { .. }, Kind::NotPermitted) if privilege::given_up() => Some(GIVEN_UP.into()),
             (NetError::NoTap, _) => Some("leave `--wire` and `--no-join` out".into()),
             (NetError::Tap { .. }, Kind::NotPermitted) => {
                 Some(format!("it needs a capability: `sudo setcap cap_net_raw=ep {}`", this_program()))

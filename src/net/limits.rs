@@ -3,7 +3,7 @@
 
 use super::error::NetError;
 
-/// The capabilities that matter here, as far as they are effective now.
+/// The capabilities that matter here, as far as they can be had now: see [`crate::net::privilege`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     /// CAP_NET_RAW: capture on the wire, raw IGMP.
@@ -14,23 +14,21 @@ pub struct Capabilities {
     pub net_bind_service: bool,
 }
 
-/// Bits of a capability set (linux/capability.h).
-#[cfg(any(test, target_os = "linux"))]
-mod bit {
-    pub const NET_BIND_SERVICE: u32 = 10;
-    pub const NET_ADMIN: u32 = 12;
-    pub const NET_RAW: u32 = 13;
-}
-
-/// The effective capabilities of the calling thread.
+/// The capabilities that a call can be made with.
 ///
 /// On macOS the superuser has all of them and everybody else the low ports; on Windows everybody has
 /// buffers and ports, and nobody is known to have the raw sockets.
 pub fn capabilities() -> Capabilities {
     #[cfg(target_os = "linux")]
     {
-        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-        parse_status(&status).unwrap_or_default()
+        use super::privilege::{Capability, at_hand};
+        let set = at_hand();
+        let has = |c: Capability| set & c.bit() != 0;
+        Capabilities {
+            net_raw: has(Capability::NetRaw),
+            net_admin: has(Capability::NetAdmin),
+            net_bind_service: has(Capability::NetBindService),
+        }
     }
     #[cfg(all(unix, not(target_os = "linux")))]
     {
@@ -42,19 +40,6 @@ pub fn capabilities() -> Capabilities {
     {
         Capabilities { net_raw: false, net_admin: true, net_bind_service: true }
     }
-}
-
-/// Reads the line `CapEff:` of /proc/PID/status (proc_pid_status(5)).
-#[cfg(any(test, target_os = "linux"))]
-fn parse_status(status: &str) -> Option<Capabilities> {
-    let hex = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    let set = u64::from_str_radix(hex.trim(), 16).ok()?;
-    let has = |bit: u32| set >> bit & 1 == 1;
-    Some(Capabilities {
-        net_raw: has(bit::NET_RAW),
-        net_admin: has(bit::NET_ADMIN),
-        net_bind_service: has(bit::NET_BIND_SERVICE),
-    })
 }
 
 /// Raises the soft limit on open files to the hard one; returns how many may be open, `None` where
@@ -126,12 +111,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn effective_capabilities_are_read_from_the_status_file() {
-        let status = "Name:\tmcscope\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000003000\nCapBnd:\t0\n";
-        let caps = parse_status(status).unwrap();
-        assert_eq!(caps, Capabilities { net_raw: true, net_admin: true, net_bind_service: false });
-        assert_eq!(parse_status("Name:\tx\n"), None);
-        assert_eq!(parse_status("CapEff:\tnonsense\n"), None);
+    #[cfg(target_os = "linux")]
+    fn capabilities_are_those_that_the_kernel_tells_of_the_thread() {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let set = status.lines().find_map(|l| l.strip_prefix("CapEff:")).unwrap();
+        let set = u64::from_str_radix(set.trim(), 16).unwrap();
+        let caps = capabilities();
+        let told = [caps.net_bind_service, caps.net_admin, caps.net_raw];
+        assert_eq!(told, [10, 12, 13].map(|bit| set >> bit & 1 == 1));
     }
 
     #[test]

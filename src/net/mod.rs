@@ -13,6 +13,7 @@ pub mod iface;
 pub mod joined;
 pub mod limits;
 pub mod names;
+pub mod privilege;
 pub mod recv;
 pub mod ring;
 pub mod send;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::tap::Depth;
 use crate::engine::command::{Respond, SendId, SendJob};
+use crate::model::pair::PairId;
 
 /// A wish of the person at the keyboard that needs more than the screen's own state.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +44,10 @@ pub enum Action {
     SendTest(MembershipId),
     /// Stop a send.
     StopSend(SendId),
+    /// Start to ping the group of a row with this TTL; one that runs is stopped.
+    Ping(MembershipId, u8),
+    /// Stop the ping.
+    StopPing,
     /// Set the responder of a row.
     Respond(MembershipId, Respond),
     /// Stop letting a source through on a row.
@@ -51,6 +56,10 @@ pub enum Action {
     Unblock(MembershipId, IpAddr),
     /// Take a stream for the protocol of this word; `None` lets it be recognised.
     SetProtocol(MembershipId, Endpoint, Option<&'static str>),
+    /// Compare two streams as A and B of one feed.
+    Pair([(MembershipId, Endpoint); 2]),
+    /// Compare them no longer.
+    Unpair(PairId),
     /// Look up the name of an address.
     Resolve(IpAddr),
     /// Put this on the clipboard (OSC 52).

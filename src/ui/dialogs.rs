@@ -1,7 +1,9 @@
 //! Where the screen gets its dialogs from: they are written against [`Layer`] and know nothing of it.
 
 use crate::base::group::MembershipId;
+use crate::ui::action::Action;
 use crate::ui::dialog::join::JoinDialog;
+use crate::ui::dialog::ping::PingLayer;
 use crate::ui::dialog::send::{SendDefaults, SendDialog};
 use crate::ui::dialog::sends::SendsLayer;
 use crate::ui::layer::{Ctx, Layer};
@@ -16,6 +18,9 @@ pub trait Dialogs {
 
     /// The list of sends.
     fn sends(&self) -> Box<dyn Layer>;
+
+    /// The ping of a row, and what begins it.
+    fn ping(&self, group: MembershipId) -> (Box<dyn Layer>, Action);
 }
 
 /// The dialogs of the program; what was sent last is offered again.
@@ -36,5 +41,11 @@ impl Dialogs for Standard {
 
     fn sends(&self) -> Box<dyn Layer> {
         Box::new(SendsLayer::new())
+    }
+
+    fn ping(&self, group: MembershipId) -> (Box<dyn Layer>, Action) {
+        let layer = PingLayer::new(group);
+        let begin = layer.begin();
+        (Box::new(layer), begin)
     }
 }

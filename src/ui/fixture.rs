@@ -251,6 +251,10 @@ impl Dialogs for Stubs {
     fn sends(&self) -> Box<dyn Layer> {
         Box::new(Stub("<the list of sends>".into()))
     }
+
+    fn ping(&self, group: MembershipId) -> (Box<dyn Layer>, Action) {
+        (Box::new(Stub(format!("<the ping of {}>", group.0))), Action::Ping(group, 1))
+    }
 }
 
 /// A screen with its world, to be typed at.
@@ -290,6 +294,7 @@ impl Desk {
             utc_offset_s: 3600,
             names: &self.names,
             sends: &self.sends,
+            ping: None,
             recent: &[],
             host: "studio-3",
             selected: None,

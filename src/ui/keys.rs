@@ -58,10 +58,14 @@ pub enum Cmd {
     Send,
     /// Open the list of sends.
     Sends,
+    /// Ping the group.
+    Ping,
     /// Responder on or off.
     Respond,
     /// Block or unblock the selected source.
     Block,
+    /// Mark a stream as A or B of a feed.
+    Feed,
     /// Choose a stream's protocol.
     Protocol,
     /// Freeze the screen.
@@ -172,7 +176,7 @@ fn on_seen(s: &Situation) -> bool {
 }
 
 fn on_source(s: &Situation) -> bool {
-    matches!(s.pane, Kind::Sources | Kind::Stream) && s.source
+    matches!(s.pane, Kind::Sources | Kind::Stream | Kind::Feed) && s.source
 }
 
 fn on_joined_source(s: &Situation) -> bool {
@@ -197,7 +201,7 @@ fn on_feed(s: &Situation) -> bool {
 fn can_open(s: &Situation) -> bool {
     match s.pane {
         Kind::Groups | Kind::Wire | Kind::Packets => on_group(s),
-        Kind::Sources | Kind::Stream => s.source,
+        Kind::Sources | Kind::Stream | Kind::Feed => s.source,
         Kind::Ifaces | Kind::Queriers | Kind::Memberships => true,
         Kind::Fields | Kind::Hex | Kind::Events | Kind::Charts | Kind::Histogram => false,
     }
@@ -227,9 +231,11 @@ static FIXED: &[Binding] = &[
     row!(SendTest, "send-test", ["s"], "test", "send a test message to the selected group now", 4, on_sendable),
     row!(Send, "send", ["S"], "send…", "open the send dialog", 8, on_group),
     row!(Sends, "sends", ["T"], "sends", "list the sends of this run: progress, errors, answers, stop", 0, always),
+    row!(Ping, "ping", ["p"], "ping", "ping the selected group: who answers, and how fast", 11, on_joined),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_joined_source),
     row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),
+    row!(Feed, "feed", ["m"], "mark A/B", "mark a stream as A, another as B of one feed; again: unmark", 19, on_group),
     row!(Tap, "tap", ["W"], "wire", "tap on/off: show every group on the wire, joined or not", 0, always),
     row!(TapAll, "tap-all", ["A"], "all multicast", "ask the adapters for all multicast, or no more", 0, always),
     row!(Pause, "pause", ["space"], "pause", "freeze the screen or go on; counting never stops", 7, always),

@@ -36,6 +36,8 @@ pub struct Shared {
     group: Option<MembershipId>,
     /// The selected source of the selected group.
     pub source: Option<Endpoint>,
+    /// The stream that was marked as A, until another is marked as B.
+    pub marked: Option<(MembershipId, Endpoint)>,
     /// Show packets of this source only.
     pub only_source: Option<Endpoint>,
     /// The selected packet of the selected group; `None` follows the newest.

@@ -179,11 +179,13 @@ fn fields_totem(t: &mut Tree<'_>) -> Option<()> {
 }
 
 fn detect_hazelcast(b: &[u8], hint: &Hint) -> Option<Confidence> {
+    if !hint.to_port(&[54327]) || u8_at(b, 0)? != 4 {
+        return None;
+    }
     // The host's address stands in it as text.
     let address = |run: &[u8]| run.iter().filter(|&&c| c == b'.').count() == 3 && run.len() >= ADDRESS_MIN;
     let text = b.split(|c| !c.is_ascii_digit() && *c != b'.').any(address);
-    let place = hint.to_port(&[54327]) && u8_at(b, 0)? == 4 && text;
-    place.then_some(if hint.to_v4([224, 2, 2, 3]) { Confidence::Likely } else { Confidence::Guess })
+    text.then_some(if hint.to_v4([224, 2, 2, 3]) { Confidence::Likely } else { Confidence::Guess })
 }
 
 /// The longest run of printable bytes.

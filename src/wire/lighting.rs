@@ -18,6 +18,8 @@
 //! | 125 | 1 | start code |
 //! | 126 | – | levels |
 
+use std::net::Ipv4Addr;
+
 use crate::wire::read::{
     Hex, Line, Text, Tree, be16, be32, bytes, le16, line, put, stream_id, u8_at, until_nul,
 };
@@ -55,7 +57,8 @@ pub static PATHPORT: Protocol = Protocol {
     detect: detect_pathport,
     preview: preview_pathport,
     fields: |b| Tree::of(b, fields_pathport),
-    sequence: Some(sequence_pathport),
+    // The header has a number, but OLA sends 1 in every datagram: followed, all would be duplicates.
+    sequence: None,
 };
 
 /// What an ACN packet is.
@@ -309,29 +312,46 @@ fn detect_pathport(b: &[u8], hint: &Hint) -> Option<Confidence> {
 fn preview_pathport(b: &[u8], out: &mut String) {
     line(out, |l| {
         put!(l, "Pathport");
-        match be16(b, 20) {
+        let kind = be16(b, 20);
+        match kind {
             Some(0x0100) => put!(l, " data"),
             Some(0x0301) => put!(l, " ARP request"),
+            Some(0x0302) => put!(l, " ARP reply"),
             Some(kind) => put!(l, " type 0x{kind:04x}"),
             None => {}
         }
         put!(l, "  from {:08x}  seq {}", be32(b, 12)?, be16(b, 4)?);
+        match kind {
+            Some(0x0100) => put!(l, "  {} ch @ {}", be16(b, 26)?, be16(b, 30)?),
+            Some(0x0302) => put!(l, "  {:08x} is at {}", be32(b, 24)?, Ipv4Addr::from(be32(b, 28)?)),
+            _ => {}
+        }
         Some(())
     });
 }
 
 fn fields_pathport(t: &mut Tree<'_>) -> Option<()> {
+    let b = t.b();
     t.hex(0..2, "protocol")?;
     t.be16(2, "version")?;
     t.be16(4, "sequence")?;
     t.hex(12..16, "source")?;
     t.hex(16..20, "destination")?;
     t.hex(20..22, "PDU type")?;
-    t.rest(24, "PDU")
-}
-
-fn sequence_pathport(b: &[u8], f: &mut dyn FnMut(SeqSample)) {
-    if let (Some(source), Some(number)) = (be32(b, 12), be16(b, 4)) {
-        f(SeqSample::one(u64::from(source), u64::from(number), 16));
+    t.be16(22, "PDU length")?;
+    match be16(b, 20)? {
+        0x0100 => {
+            t.hex(24..26, "encoding")?;
+            t.be16(26, "channels")?;
+            t.u8(29, "start code")?;
+            t.be16(30, "first channel")?;
+            t.rest(32, "levels")
+        }
+        0x0302 => {
+            t.hex(24..28, "device")?;
+            t.add(28..32, "IP address", Ipv4Addr::from(be32(b, 28)?));
+            t.rest(32, "kind of device")
+        }
+        _ => t.rest(24, "PDU"),
     }
 }

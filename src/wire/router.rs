@@ -165,11 +165,25 @@ fn routes(b: &[u8]) -> impl Iterator<Item = usize> {
     (4..b.len()).step_by(ROUTE).take(ROUTES_MAX).filter(|at| at + ROUTE <= b.len())
 }
 
+/// A request with one entry of no family and an infinite metric (RFC 2453 section 3.9.1).
+fn asks_for_all(b: &[u8]) -> bool {
+    let mut entries = routes(b).filter(|at| be16(b, *at) != Some(0xffff));
+    let (first, more) = (entries.next(), entries.next().is_some());
+    u8_at(b, 0) == Some(1)
+        && !more
+        && first.is_some_and(|at| be16(b, at) == Some(0) && be32(b, at + 16) == Some(UNREACHABLE))
+}
+
 fn preview_rip(b: &[u8], out: &mut String) {
     line(out, |l| {
         put!(l, "RIPv2 {}", if u8_at(b, 0)? == 1 { "request" } else { "response" });
+        if asks_for_all(b) {
+            put!(l, "  the whole table");
+            return Some(());
+        }
         let families = || routes(b).filter(|at| be16(b, *at) != Some(0xffff));
-        put!(l, "  {} routes", families().count());
+        let n = families().count();
+        put!(l, "  {n} route{}", if n == 1 { "" } else { "s" });
         let lost = families().filter(|at| be32(b, at + 16) == Some(UNREACHABLE)).count();
         if lost > 0 {
             put!(l, "  {lost} unreachable");
@@ -194,6 +208,10 @@ fn fields_rip(t: &mut Tree<'_>) -> Option<()> {
     for at in routes(b) {
         if be16(b, at)? == 0xffff {
             t.add(at..at + ROUTE, "authentication", Text(until_nul(bytes(b, at + 4, 16)?)));
+            continue;
+        }
+        if asks_for_all(b) {
+            t.add(at..at + ROUTE, "request", "the whole table");
             continue;
         }
         t.add(at..at + ROUTE, "route", route(b, at)?);

@@ -22,6 +22,12 @@ const HEADER: usize = 20;
 /// Submessages read of one message: a datagram of 64 KiB full of the shortest holds 16,000, real ones
 /// ten.
 const SUBMESSAGES_MAX: usize = 256;
+/// Parameters of one inline QoS.
+const PARAMETERS_MAX: usize = 64;
+/// Ends a list of parameters.
+const PID_SENTINEL: u16 = 1;
+/// Says that a sample ends what it is of.
+const PID_STATUS_INFO: u16 = 0x71;
 
 /// The row of the table of protocols.
 pub static PROTOCOL: Protocol =
@@ -72,6 +78,32 @@ impl Sub {
             0x34 => "SRTPS_POSTFIX",
             _ => "submessage",
         }
+    }
+
+    /// The inline QoS of a DATA: where its parameters stand, each as (id, value).
+    fn inline_qos(&self, b: &[u8]) -> impl Iterator<Item = (u16, std::ops::Range<usize>)> {
+        let start = (self.id == 0x15 && self.flags & 2 != 0)
+            .then(|| Some(8 + usize::from(self.u16(b, 6)?)))
+            .flatten()
+            .map(|after| self.at + after);
+        let (sub, mut next) = (*self, start);
+        std::iter::from_fn(move || {
+            let at = next?;
+            let (id, length) = (sub.u16(b, at - sub.at)?, usize::from(sub.u16(b, at - sub.at + 2)?));
+            let value = at + 4..at + 4 + length;
+            if id == PID_SENTINEL || value.end > sub.end {
+                return None;
+            }
+            next = Some(value.end);
+            Some((id, value))
+        })
+        .take(PARAMETERS_MAX)
+    }
+
+    /// What the change of a sample is (PID_STATUS_INFO, 9.6.3.9): always big endian.
+    fn status(&self, b: &[u8]) -> u8 {
+        let found = self.inline_qos(b).find(|(id, value)| *id == PID_STATUS_INFO && value.len() >= 4);
+        found.and_then(|(_, value)| u8_at(b, value.start + 3)).unwrap_or(0)
     }
 
     /// Where the writer's entity id stands in those that have one.
@@ -135,6 +167,16 @@ fn entity(id: u32) -> &'static str {
     }
 }
 
+/// The end that a sample's status tells of: the bits 0 and 1.
+fn ended(status: u8) -> &'static str {
+    match status & 3 {
+        1 => " disposed",
+        2 => " unregistered",
+        3 => " disposed, unregistered",
+        _ => "",
+    }
+}
+
 fn detect(b: &[u8], _: &Hint) -> Option<Confidence> {
     let magic = b.starts_with(b"RTPS") || b.starts_with(b"RTPX");
     (magic && b.len() >= HEADER).then_some(Confidence::Certain)
@@ -153,7 +195,10 @@ fn preview(b: &[u8], out: &mut String) {
             put!(l, "{}{}", if i == 0 { "  " } else { " " }, s.name());
             if let Some(writer) = s.writer().and_then(|at| be32(b, at)) {
                 match s.id {
-                    0x15 | 0x16 => put!(l, "(w {writer:08x}{} seq {})", entity(writer), s.number(b, 16)?),
+                    0x15 | 0x16 => {
+                        let end = ended(s.status(b));
+                        put!(l, "(w {writer:08x}{} seq {}{end})", entity(writer), s.number(b, 16)?);
+                    }
                     0x07 => put!(l, "(w {writer:08x}{} last {})", entity(writer), s.number(b, 20)?),
                     _ => put!(l, "(w {writer:08x})"),
                 }
@@ -207,7 +252,16 @@ fn sub_fields(t: &mut Tree<'_>, s: &Sub) -> Option<()> {
         _ => {}
     }
     if s.id == 0x15 {
-        let start = at + 8 + usize::from(s.u16(b, 6)?);
+        let mut start = at + 8 + usize::from(s.u16(b, 6)?);
+        for (id, value) in s.inline_qos(b) {
+            let end = ended(if id == PID_STATUS_INFO { s.status(b) } else { 0 });
+            t.add(value.start - 4..value.end, "inline QoS", format_args!("0x{id:04x}{end}"));
+            start = value.end;
+        }
+        if s.flags & 2 != 0 {
+            // Behind the mark that ends the list.
+            start += 4;
+        }
         if start < s.end {
             t.add(start..s.end, "data", format_args!("{} bytes", s.end - start));
         }

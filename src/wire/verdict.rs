@@ -21,6 +21,10 @@ pub const CONTRADICT: u8 = 8;
 const PERIOD: u32 = 64;
 /// … these are looked at once the first [`PERIOD`] are through: enough for a guess to be proved.
 const LOOK: u32 = 4;
+/// A stream that nothing was recognised in for so long …
+const LONG: u32 = 1024;
+/// … is looked at as seldom as this: the whole table is asked each time.
+const LONG_PERIOD: u32 = 512;
 /// Bytes at the head of RTP up to the end of its number.
 const HEAD: usize = 4;
 /// Streams mixed on one port whose numbers are followed while a guess is being proved.
@@ -94,7 +98,8 @@ impl Verdict {
             return;
         }
         let early = self.seen < PERIOD;
-        let look = early || self.against > 0 || self.seen % PERIOD < LOOK;
+        let period = if self.standing.is_none() && self.seen >= LONG { LONG_PERIOD } else { PERIOD };
+        let look = early || self.against > 0 || self.seen % period < LOOK;
         self.seen = if self.seen + 1 == u32::MAX { PERIOD } else { self.seen + 1 };
         if !look || payload.is_empty() {
             return;

@@ -4,6 +4,7 @@ use mcscope::base::time::Mono;
 use mcscope::model::Model;
 use mcscope::model::group::Group;
 use mcscope::model::media::Media;
+use mcscope::model::pair::Pair;
 use mcscope::model::rate::Rate;
 use mcscope::model::sequence::SeqCounts;
 use mcscope::model::shape::Peaks;
@@ -69,6 +70,14 @@ pub fn check(
         Scope::Group(i) => {
             name = format!("group {}", row(*i));
             Box::new(move |k| of_group(group(*i), now, k))
+        }
+        Scope::Pair(i) => {
+            name = format!("pair {}", i + 1);
+            let Some(p) = model.pairs().get(*i) else {
+                problems.push(format!(":{line}: {name}: there is no such feed"));
+                return;
+            };
+            Box::new(move |k| of_pair(p, now, k))
         }
         Scope::Total => {
             name = "total".to_owned();
@@ -267,6 +276,41 @@ fn of_group(g: &Group, now: Mono, key: &str) -> Option<Value> {
         }
     };
     Some(own)
+}
+
+fn of_pair(p: &Pair, now: Mono, key: &str) -> Option<Value> {
+    let (c, s) = (p.counts(), p.skew());
+    if let Some((key, leg)) =
+        key.strip_suffix("_a").map(|k| (k, 0)).or(key.strip_suffix("_b").map(|k| (k, 1)))
+    {
+        let l = c.legs[leg];
+        return Some(count(Some(match key {
+            "packets" => l.packets,
+            "received" => l.received,
+            "lost" => l.lost,
+            "duplicates" => l.duplicates,
+            "late" => l.late,
+            _ => return None,
+        })));
+    }
+    let ms = |ns: Option<i64>| number(ns.map(|ns| ns as f64 / 1e6));
+    Some(match key {
+        "standing" => text(Some(p.standing(now).word())),
+        "why" => p.standing(now).why().map_or(Value::Absent, |w| Value::Text(w.replace(' ', "_"))),
+        "compared" => count(Some(c.compared)),
+        "lost_both" => count(Some(c.lost_both)),
+        "restarts" => count(Some(c.restarts)),
+        "both" => count(Some(s.count())),
+        "a_first" => count(Some(s.a_first())),
+        "b_first" => count(Some(s.b_first())),
+        "skew_last_ms" => ms(s.last_ns()),
+        "skew_min_ms" => ms(s.min_ns()),
+        "skew_mean_ms" => ms(s.mean_ns()),
+        "skew_max_ms" => ms(s.max_ns()),
+        "skew_p50_ms" => ms(s.quantile_ns(0.5)),
+        "skew_p99_ms" => ms(s.quantile_ns(0.99)),
+        _ => return None,
+    })
 }
 
 fn of_total(model: &Model, key: &str) -> Option<Value> {

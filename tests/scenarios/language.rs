@@ -30,6 +30,10 @@ pub enum Item {
     Look { row: usize, from: Endpoint },
     /// The user says where the counter is, or that there is none.
     Counter { row: usize, from: Endpoint, counter: Option<Counter> },
+    /// Two streams are marked as one feed.
+    Pair { a: (usize, Endpoint), b: (usize, Endpoint) },
+    /// Or are not any more.
+    Unpair,
     /// A comparison.
     Expect { line: usize, scope: Scope, wants: Vec<(String, String)> },
 }
@@ -41,6 +45,8 @@ pub enum Scope {
     Source(usize, Endpoint),
     /// A row.
     Group(usize),
+    /// A feed, by its place among those marked.
+    Pair(usize),
     /// The whole.
     Total,
     /// The event log: how many events of each kind there are.
@@ -153,8 +159,11 @@ fn row(s: &Scenario, to: Option<&str>) -> Result<usize, String> {
         None if s.rows.is_empty() => Err("no group was named yet".to_owned()),
         None => Ok(0),
         Some(to) => {
-            let to = endpoint(to)?;
-            s.rows.iter().position(|r| r.to == to).ok_or_else(|| format!("there is no group {to}"))
+            // The same group may be joined on two interfaces.
+            let (name, iface) = to.split_once('%').map_or((to, None), |(n, i)| (n, Some(i)));
+            let name = endpoint(name)?;
+            let fits = |r: &Row| r.to == name && iface.is_none_or(|i| r.iface == i);
+            s.rows.iter().position(fits).ok_or_else(|| format!("there is no group {to}"))
         }
     }
 }
@@ -164,11 +173,18 @@ fn pairs<'a>(words: &[&'a str]) -> Result<Vec<(&'a str, &'a str)>, String> {
 }
 
 fn expect(s: &Scenario, words: &[&str], line: usize) -> Result<Item, String> {
-    let (scope, rest) = words.split_first().ok_or("expect source, group, total, events or exact")?;
+    let (scope, rest) = words.split_first().ok_or("expect source, group, pair, total, events or exact")?;
     let (scope, rest) = match *scope {
         "exact" => (Scope::Exact, rest),
         "events" => (Scope::Events, rest),
         "total" => (Scope::Total, rest),
+        "pair" => match rest.split_first() {
+            Some((n, more)) if !n.contains('=') => {
+                let n: usize = n.parse().map_err(|_| format!("{n} is no number of a feed"))?;
+                (Scope::Pair(n.saturating_sub(1)), more)
+            }
+            _ => (Scope::Pair(0), rest),
+        },
         "group" => match rest.split_first() {
             Some((to, rest)) if !to.contains('=') => (Scope::Group(row(s, Some(to))?), rest),
             _ => (Scope::Group(row(s, None)?), rest),
@@ -182,7 +198,7 @@ fn expect(s: &Scenario, words: &[&str], line: usize) -> Result<Item, String> {
                 _ => (Scope::Source(row(s, None)?, endpoint(from)?), rest),
             }
         }
-        other => return Err(format!("expect source, group, total, events or exact, not {other}")),
+        other => return Err(format!("expect source, group, pair, total, events or exact, not {other}")),
     };
     let wants = pairs(rest)?.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     Ok(Item::Expect { line, scope, wants })
@@ -223,6 +239,11 @@ fn at(s: &mut Scenario, words: &[&str], line: usize) -> Result<(), String> {
         "reset" => Item::Reset { row: rest.first().map(|to| row(s, Some(to))).transpose()? },
         "join" => Item::Join { row: row(s, rest.first().copied())? },
         "fail" => Item::Fail { row: row(s, rest.first().copied())? },
+        "pair" => {
+            let [a, b] = rest else { return Err("pair SENDER@GROUP SENDER@GROUP".to_owned()) };
+            Item::Pair { a: stream(s, a)?, b: stream(s, b)? }
+        }
+        "unpair" => Item::Unpair,
         "look" => {
             let from = rest.first().ok_or("look ADDRESS:PORT")?;
             Item::Look { row: row(s, rest.get(1).copied())?, from: endpoint(from)? }
@@ -239,6 +260,12 @@ fn at(s: &mut Scenario, words: &[&str], line: usize) -> Result<(), String> {
     };
     s.items.push((when, item));
     Ok(())
+}
+
+/// `10.0.0.1:5000@239.1.1.1:5004[%eth0]`.
+fn stream(s: &Scenario, text: &str) -> Result<(usize, Endpoint), String> {
+    let (from, to) = text.split_once('@').ok_or_else(|| format!("{text} is no SENDER@GROUP"))?;
+    Ok((row(s, Some(to))?, endpoint(from)?))
 }
 
 /// `OFFSET:WIDTH[:le|be]`, or `off`.

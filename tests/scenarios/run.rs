@@ -8,6 +8,7 @@ use mcscope::base::group::{Membership, MembershipId, SourceFilter};
 use mcscope::base::iface::{Iface, IfaceKind};
 use mcscope::base::time::{Mono, Now, SECOND_NS, Wall};
 use mcscope::model::group::{Buffer, Origin};
+use mcscope::model::pair::Who;
 use mcscope::model::{Model, Settings};
 
 use crate::expect;
@@ -180,6 +181,18 @@ impl Runner<'_> {
                 self.flush();
                 self.model.look_at(MembershipId(*row as u32), Some(*from));
             }
+            Item::Pair { a, b } => {
+                self.flush();
+                let leg = |&(row, from): &(usize, _)| (MembershipId(row as u32), Who::Sender(from));
+                if let Err(e) = self.model.mark_pair(leg(a), leg(b), now) {
+                    self.problems.push(format!(": pair: {e}"));
+                }
+            }
+            Item::Unpair => {
+                self.flush();
+                let first = self.model.pairs().first().map(|p| p.id);
+                first.into_iter().for_each(|id| self.model.unmark_pair(id, now));
+            }
             Item::Expect { line, scope, wants } => {
                 self.advance(at);
                 expect::check(&self.model, self.scenario, *line, scope, wants, &mut self.problems);
@@ -214,6 +227,11 @@ pub fn figures(model: &Model) -> String {
                 let _ = writeln!(out, "{:?}", d.gaps.cells().collect::<Vec<_>>());
             }
         }
+    }
+    for p in model.pairs() {
+        let _ = writeln!(out, "{:?} {:?} {:?}", p.standing(now), p.counts(), p.skew());
+        let seconds: Vec<_> = (0..60).map(|back| p.minute().second(now, back)).collect();
+        let _ = writeln!(out, "{:?} {seconds:?}", p.skew().cells());
     }
     for e in model.events().iter() {
         let _ = writeln!(out, "{e:?}");

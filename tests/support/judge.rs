@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -48,6 +48,8 @@ impl<'lab> Judge<'lab> {
             // Immediate mode sets aside a slot of this length for each packet: of the default, 256 KiB, a few
             // dozen would fill the buffer.
             command.args(["-n", "-U", "-s", "9216", "-B", "32768", "--immediate-mode", "-Z", "root"]);
+            // The kernel's own times, which the program under test gets too.
+            command.arg("--time-stamp-precision=nano");
         } else {
             command.args(["-q", "-P", "-B", "16"]);
         }
@@ -115,6 +117,17 @@ impl<'lab> Judge<'lab> {
             c.bytes += bytes;
         }
         counts
+    }
+
+    /// Ends the capture and keeps it as a file.
+    ///
+    /// # Panics
+    /// If the capture lost packets.
+    #[track_caller]
+    pub fn save(mut self, to: &Path) {
+        self.finish();
+        std::fs::copy(self.file(), to)
+            .unwrap_or_else(|e| panic!("copy the capture to {}: {e}", to.display()));
     }
 
     fn file(&self) -> PathBuf {

@@ -534,3 +534,9 @@ pub fn done(mut command: Command, place: &str) -> String {
     assert!(o.status.success(), "{place}: {line}: {}\n{out}{err}", o.status);
     out.into_owned()
 }
+
+/// How many users this user namespace has: one where the test made it for itself.
+pub fn uids() -> u64 {
+    let map = std::fs::read_to_string("/proc/self/uid_map").expect("the map of users");
+    map.lines().filter_map(|l| l.split_whitespace().nth(2)?.parse::<u64>().ok()).sum()
+}

@@ -290,6 +290,7 @@ mod tests {
             updates: bounded(16).0,
             options: Default::default(),
             listeners: Default::default(),
+            gatherers: Default::default(),
             capture: Capture::Ring,
             limiter: Default::default(),
         };

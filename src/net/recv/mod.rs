@@ -1,8 +1,9 @@
 //! Receiving many datagrams a call into a batch, and telling ours from others.
 //!
-//! A receiver owns the areas that the kernel writes addresses and control messages to: a few KiB,
-//! used again for every call. Payload goes straight into the batch.
+//! A thread that receives has areas that the kernel writes addresses and control messages to: a few
+//! KiB, used again for every call. Payload goes straight into the batch.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
 
@@ -172,15 +173,45 @@ impl RawReceiver {
     }
 }
 
-/// The receiver of one socket.
-pub(super) enum Scratch {
+/// Where the kernel writes addresses and control messages. It carries nothing from call to call.
+enum Scratch {
     #[cfg(target_os = "linux")]
     Many(mmsg::Many),
     Single(portable::Single),
 }
 
+thread_local! {
+    /// One for each way that this thread receives, not one for each socket: a thread that goes round
+    /// many sockets finds it in the processor's cache.
+    static SCRATCH: RefCell<[Option<Scratch>; 2]> = const { RefCell::new([None, None]) };
+}
+
+/// Fills the free slots of a batch with what is queued.
+pub(super) fn receive(
+    how: Receiver,
+    socket: &Socket,
+    ours: &Ours<'_>,
+    batch: &mut Batch,
+) -> io::Result<Received> {
+    with_scratch(how, |scratch| scratch.receive(socket, ours, batch))
+}
+
+/// Takes what is queued without keeping it.
+pub(super) fn drain(
+    how: Receiver,
+    socket: &Socket,
+    ours: &Ours<'_>,
+    drained: &mut Drained,
+) -> io::Result<Received> {
+    with_scratch(how, |scratch| scratch.drain(socket, ours, drained))
+}
+
+fn with_scratch<T>(how: Receiver, f: impl FnOnce(&mut Scratch) -> T) -> T {
+    SCRATCH.with_borrow_mut(|all| f(all[how as usize].get_or_insert_with(|| Scratch::new(how))))
+}
+
 impl Scratch {
-    pub fn new(how: Receiver) -> Scratch {
+    fn new(how: Receiver) -> Scratch {
         match how {
             #[cfg(target_os = "linux")]
             Receiver::Native => Scratch::Many(mmsg::Many::new()),
@@ -188,8 +219,7 @@ impl Scratch {
         }
     }
 
-    /// Fills the free slots of a batch with what is queued.
-    pub fn receive(&mut self, socket: &Socket, ours: &Ours<'_>, batch: &mut Batch) -> io::Result<Received> {
+    fn receive(&mut self, socket: &Socket, ours: &Ours<'_>, batch: &mut Batch) -> io::Result<Received> {
         match self {
             #[cfg(target_os = "linux")]
             Scratch::Many(many) => many.receive(socket, ours, batch),
@@ -197,8 +227,7 @@ impl Scratch {
         }
     }
 
-    /// Takes what is queued without keeping it.
-    pub fn drain(&mut self, socket: &Socket, ours: &Ours<'_>, drained: &mut Drained) -> io::Result<Received> {
+    fn drain(&mut self, socket: &Socket, ours: &Ours<'_>, drained: &mut Drained) -> io::Result<Received> {
         match self {
             #[cfg(target_os = "linux")]
             Scratch::Many(many) => many.drain(socket, ours, drained),
@@ -259,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_membership_costs_less_than_64_kib() {
+    fn a_thread_that_receives_costs_less_than_64_kib() {
         assert!(size_of::<Area>() * crate::base::batch::SLOTS + size_of::<Scratch>() < 16 * 1024);
     }
 }

@@ -21,6 +21,7 @@ use super::{DEFAULT_BYTES, Frame, Mark, Ready};
 use crate::base::tap::Depth;
 use crate::base::time::{SECOND_NS, Wall};
 use crate::net::error::NetError;
+use crate::net::privilege::{self, Capability};
 use crate::net::sys::{self, Opt, Want};
 use crate::net::wake::Waker;
 
@@ -87,7 +88,7 @@ pub fn tap_available() -> Result<(), NetError> {
 
 /// A packet socket that receives nothing yet.
 fn socket() -> io::Result<Socket> {
-    Socket::new(Domain::PACKET, Type::DGRAM, None)
+    privilege::retry(&[Capability::NetRaw], || Socket::new(Domain::PACKET, Type::DGRAM, None))
 }
 
 fn refused(iface: &str, operation: &'static str, source: io::Error) -> NetError {

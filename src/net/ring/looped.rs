@@ -8,6 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::Frame;
 use super::filter;
 use super::linux::attach;
+use crate::net::privilege::{self, Capability};
 use crate::net::recv::RawReceiver;
 use crate::net::socket::Counter;
 use crate::net::sys::{self, Handle};
@@ -37,13 +38,15 @@ pub struct Looped {
 impl Looped {
     pub fn open(ifindex: u32, rcvbuf: Option<usize>) -> io::Result<Looped> {
         let family = |domain| -> io::Result<Option<Family>> {
-            let socket = match Socket::new(domain, Type::RAW, Some(Protocol::UDP)) {
+            let open = move || Socket::new(domain, Type::RAW, Some(Protocol::UDP));
+            let socket = match privilege::retry(&[Capability::NetRaw], open) {
                 // No such family on this host: nothing of it is looped.
                 Err(e) if e.raw_os_error() == Some(sys::errno::AFNOSUPPORT) => return Ok(None),
                 other => other?,
             };
             attach(&socket, &filter::looped(&[], domain == Domain::IPV4))?;
-            sys::set_int(&socket, sys::BINDTOIFINDEX, ifindex as i32)?;
+            let tie = move |s: &Socket| sys::set_int(s, sys::BINDTOIFINDEX, ifindex as i32);
+            privilege::on(&socket, &[Capability::NetRaw], tie)?;
             sys::tell(&socket, domain == Domain::IPV4).map_err(|(_, e)| e)?;
             socket::ask_for_buffer(&socket, rcvbuf.unwrap_or(BUFFER))?;
             Ok(Some(Family { socket, drops: Counter::default() }))

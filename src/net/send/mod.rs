@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::error::NetError;
+use super::privilege::{self, Capability};
 pub use super::recv::Reply;
 use super::recv::ReplyReceiver;
+use super::socket::GroupSocket;
 use super::sys::{self, Want};
 use super::wake::Waker;
 use crate::base::group::{Endpoint, needs_zone};
@@ -65,6 +67,17 @@ impl SendOptions {
     }
 }
 
+/// What [`SendSocket::wait_beside`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// A reply, or an error to tell.
+    pub reply: bool,
+    /// The group's socket has something.
+    pub group: bool,
+    /// The waker is awake.
+    pub woken: bool,
+}
+
 /// A socket that sends.
 pub struct SendSocket {
     socket: Socket,
@@ -91,7 +104,8 @@ impl SendSocket {
         socket.set_nonblocking(true).map_err(open)?;
         set_up(&socket, options)?;
         let at = source_address(options);
-        socket.bind(&at.into()).map_err(|source| NetError::Bind {
+        let bind = move |s: &Socket| s.bind(&at.into());
+        privilege::on(&socket, &[Capability::NetBindService], bind).map_err(|source| NetError::Bind {
             at: Endpoint::from(at),
             on: match at {
                 SocketAddr::V6(a) if a.scope_id() != 0 => format!(" on {}", options.iface),
@@ -199,6 +213,44 @@ impl SendSocket {
                     ) => {}
                 Err(source) => return Err(NetError::Receive { object: self.local().to_string(), source }),
             }
+        }
+    }
+
+    /// Waits until there is a reply, the group has something or the waker is awake, at most `timeout`.
+    /// What is there is to be taken by [`SendSocket::take_reply`] and [`GroupSocket::receive`].
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn wait_beside(
+        &self,
+        group: Option<&GroupSocket>,
+        waker: &Waker,
+        timeout: Duration,
+    ) -> Result<Beside, NetError> {
+        let own = sys::handle(&self.socket);
+        // The waker stands in for the group that is not there.
+        let other = group.map_or(waker.handle(), GroupSocket::handle);
+        let handles = [own, waker.handle(), other].map(|h| (h, Want::Read));
+        match sys::poll(handles, Some(timeout)) {
+            Ok([reply, woken, other]) => Ok(Beside { reply, woken, group: other && group.is_some() }),
+            Err(source) => Err(NetError::Wait { object: self.local().to_string(), source }),
+        }
+    }
+
+    /// Takes a reply without waiting; `None` when there is none. Longer ones are cut to `buf`.
+    ///
+    /// # Errors
+    /// When the system cannot receive.
+    pub fn take_reply(&mut self, buf: &mut [u8]) -> Result<Option<Reply>, NetError> {
+        match self.replies.take(&self.socket, buf) {
+            // Somebody whom we sent to has nobody at that port.
+            Err(e)
+                if matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset) =>
+            {
+                Ok(None)
+            }
+            Err(source) => Err(NetError::Receive { object: self.local().to_string(), source }),
+            Ok(reply) => Ok(reply),
         }
     }
 

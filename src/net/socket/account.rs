@@ -5,6 +5,8 @@ use socket2::Socket;
 use crate::base::group::Membership;
 use crate::net::error::NetError;
 #[cfg(target_os = "linux")]
+use crate::net::privilege::{self, Capability};
+#[cfg(target_os = "linux")]
 use crate::net::sys;
 
 /// The receive buffer of a socket.
@@ -63,8 +65,14 @@ pub fn set_rcvbuf(
 /// Linux clamps silently, except for whoever has CAP_NET_ADMIN and forces it.
 #[cfg(target_os = "linux")]
 pub fn request(socket: &Socket, bytes: usize) -> std::io::Result<()> {
-    let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-    sys::set_int(socket, sys::RCVBUFFORCE, bytes).or_else(|_| socket.set_recv_buffer_size(bytes as usize))
+    let asked = i32::try_from(bytes).unwrap_or(i32::MAX);
+    socket.set_recv_buffer_size(asked as usize)?;
+    if socket.recv_buffer_size()? / DOUBLED < asked as usize {
+        // Without the capability it stays clamped, and the caller reads back how far.
+        let force = move |s: &Socket| sys::set_int(s, sys::RCVBUFFORCE, asked);
+        let _ = privilege::on(socket, &[Capability::NetAdmin], force);
+    }
+    Ok(())
 }
 
 /// Elsewhere too large a request fails: the largest that is granted is found by halving.

@@ -19,7 +19,8 @@ pub use super::wake::Ready;
 pub use account::{Clamped, RcvBuf};
 
 use super::error::NetError;
-use super::recv::{Ours, Scratch};
+use super::privilege::{self, Capability};
+use super::recv::{self, Ours};
 use super::sys;
 use super::wake::{self, Waker};
 use crate::base::batch::Batch;
@@ -50,7 +51,6 @@ pub struct GroupSocket {
     options: SocketOptions,
     rcvbuf: RcvBuf,
     drops: Counter,
-    scratch: Scratch,
     /// Taken from the old interface by a [`GroupSocket::rejoin`] that then failed.
     moved: Drained,
 }
@@ -77,7 +77,6 @@ impl GroupSocket {
             options: *options,
             rcvbuf,
             drops: Counter::default(),
-            scratch: Scratch::new(options.receiver),
             moved: Drained::default(),
         })
     }
@@ -85,6 +84,10 @@ impl GroupSocket {
     /// What it has joined; the filter follows [`GroupSocket::block`] and [`GroupSocket::unblock`].
     pub fn membership(&self) -> &Membership {
         &self.membership
+    }
+
+    pub(super) fn handle(&self) -> sys::Handle {
+        sys::handle(&self.socket)
     }
 
     /// The index of the interface it is joined on.
@@ -109,11 +112,10 @@ impl GroupSocket {
     /// # Errors
     /// What the system tells, once; the socket stays usable.
     pub fn receive(&mut self, batch: &mut Batch, id: MembershipId) -> Result<Received, NetError> {
-        let GroupSocket { socket, membership, ifindex, scratch, .. } = self;
+        let GroupSocket { socket, membership, ifindex, options, .. } = self;
         let ours =
             Ours { group: membership.group, ifindex: *ifindex, filter: &membership.filter, membership: id };
-        scratch
-            .receive(socket, &ours, batch)
+        recv::receive(options.receiver, socket, &ours, batch)
             .map_err(|source| NetError::Receive { object: membership.to_string(), source })
     }
 
@@ -123,15 +125,14 @@ impl GroupSocket {
     /// # Errors
     /// As [`GroupSocket::receive`].
     pub fn drain(&mut self, drained: &mut Drained) -> Result<Received, NetError> {
-        let GroupSocket { socket, membership, ifindex, scratch, .. } = self;
+        let GroupSocket { socket, membership, ifindex, options, .. } = self;
         let ours = Ours {
             group: membership.group,
             ifindex: *ifindex,
             filter: &membership.filter,
             membership: MembershipId(0),
         };
-        scratch
-            .drain(socket, &ours, drained)
+        recv::drain(options.receiver, socket, &ours, drained)
             .map_err(|source| NetError::Receive { object: membership.to_string(), source })
     }
 
@@ -253,12 +254,14 @@ fn bound(
         // would fill this buffer and count as its drops; and it keeps this socket out of the
         // SO_REUSEPORT groups of others (see `share`). Before Linux 5.7 this needs a privilege, and then
         // the check of each datagram has to do.
-        let _ = sys::set_int(&socket, sys::BINDTOIFINDEX, ifindex as i32);
+        let tie = move |s: &Socket| sys::set_int(s, sys::BINDTOIFINDEX, ifindex as i32);
+        let _ = privilege::on(&socket, &[Capability::NetRaw], tie);
     }
     sys::tell(&socket, v4).map_err(|(option, e)| failed(option.text)(e))?;
     let rcvbuf = account::set_rcvbuf(&socket, options.rcvbuf, membership)?;
     let at = bind_address(membership, ifindex);
-    share::bind(&socket, &at.into()).map_err(|source| NetError::Bind {
+    let bind = move |s: &Socket| share::bind(s, &at.into());
+    privilege::on(&socket, &[Capability::NetBindService], bind).map_err(|source| NetError::Bind {
         at: Endpoint::from(at),
         on: match at {
             SocketAddr::V6(a) if a.scope_id() != 0 => format!(" on {}", membership.iface),

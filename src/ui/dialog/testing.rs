@@ -12,7 +12,7 @@ use ratatui::buffer::Buffer;
 use crate::base::group::{Membership, MembershipId, SourceFilter};
 use crate::base::iface::{Iface, IfaceAddr, IfaceKind};
 use crate::base::time::{Mono, Now, Wall};
-use crate::engine::command::{SendId, SendProgress};
+use crate::engine::command::{PingProgress, SendId, SendProgress};
 use crate::model::group::Origin;
 use crate::model::{Model, Settings};
 use crate::ui::action::Action;
@@ -27,6 +27,7 @@ pub struct Host {
     pub theme: Theme,
     pub names: HashMap<IpAddr, Option<Arc<str>>>,
     pub sends: Vec<(SendId, SendProgress)>,
+    pub ping: Option<PingProgress>,
     pub recent: Vec<String>,
     pub selected: Option<MembershipId>,
 }
@@ -68,6 +69,7 @@ impl Host {
             theme: Theme::dark(),
             names: HashMap::new(),
             sends: Vec::new(),
+            ping: None,
             recent: vec!["239.7.7.7:5004%eth1".to_owned(), "10.1.2.20@232.1.1.1:5004".to_owned()],
             selected: Some(id),
         }
@@ -86,6 +88,7 @@ impl Host {
             utc_offset_s: 0,
             names: &self.names,
             sends: &self.sends,
+            ping: self.ping.as_ref(),
             recent: &self.recent,
             host: "studio-3",
             selected: self.selected,

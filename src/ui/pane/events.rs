@@ -42,11 +42,15 @@ fn get(log: &EventLog, number: u64) -> Option<&Event> {
 /// The style and the sign of an event.
 fn look(kind: EventKind, theme: &Theme) -> (Style, &'static str) {
     match kind {
-        EventKind::Failed | EventKind::Dropped | EventKind::NotDelivered => (theme.bad, "✕"),
+        EventKind::Failed | EventKind::Dropped | EventKind::FeedLost | EventKind::NotDelivered => {
+            (theme.bad, "✕")
+        }
         EventKind::SourceSilent | EventKind::GroupSilent => (theme.silent, "◌"),
         EventKind::WireSeen | EventKind::Tap => (theme.wire, "◇"),
         EventKind::SourceAppeared | EventKind::SourceBack | EventKind::GroupBack => (theme.live, "●"),
-        EventKind::MarkingChanged | EventKind::InterfaceChanged | EventKind::ClockStep => (theme.accent, "◆"),
+        EventKind::Feed | EventKind::MarkingChanged | EventKind::InterfaceChanged | EventKind::ClockStep => {
+            (theme.accent, "◆")
+        }
         EventKind::Joined | EventKind::Rejoined => (theme.text, "+"),
         EventKind::Forecast => (theme.silent, "⧗"),
         EventKind::Querier => (theme.accent, "?"),

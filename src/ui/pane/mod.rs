@@ -13,6 +13,7 @@ use crate::ui::widget::table::Column;
 
 pub mod charts;
 pub mod events;
+pub mod feed;
 pub mod fields;
 pub mod groups;
 pub mod hex;
@@ -55,6 +56,8 @@ pub enum Kind {
     Charts,
     /// Its gaps.
     Histogram,
+    /// Two streams as one feed.
+    Feed,
 }
 
 /// What a pane made of a command.

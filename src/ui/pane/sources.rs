@@ -15,6 +15,7 @@ use crate::model::source::{Source, State};
 use crate::ui::format::{self, clip_middle, clock, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
+use crate::ui::pane::feed;
 use crate::ui::pane::groups::spec;
 use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
@@ -151,7 +152,9 @@ impl Sources {
             _ => theme.state(s.state),
         };
         if let Some(left) = self.grid.placed().first().map(|p| p.x) {
-            put(buf, left - 2, y, 1, sign, style);
+            // A stream of a feed has its letter there, in the colour of its state.
+            let letter = feed::letter(g.id, s.endpoint, look.at, ctx);
+            put(buf, left - 2, y, 1, letter.unwrap_or(sign), style);
         }
         let rate = g.since.and_then(|since| s.rate.rate(now, since.mono));
         let lost = s.continuity().map(|c| c.lost);
@@ -223,6 +226,9 @@ impl Sources {
         };
         if g.unattributed > 0 {
             bottom = format!("{} of sources that found no place", units::packets(g.unattributed));
+        }
+        if at.marked.is_some() {
+            bottom = "A is marked · m marks the selected stream as B".to_owned();
         }
         let selected = at.source.and_then(|from| g.sources.get(from));
         let bottom_right = selected.map_or_else(String::new, |s| {

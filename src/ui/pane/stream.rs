@@ -12,6 +12,7 @@ use crate::model::group::Group;
 use crate::model::source::Source;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
+use crate::ui::pane::feed;
 use crate::ui::pane::groups::spec;
 use crate::ui::pane::{Kind, Pane, Reply};
 use crate::ui::reading;
@@ -187,9 +188,11 @@ impl Pane for Stream {
         let place = g.sources.list().iter().position(|o| o.endpoint == s.endpoint).unwrap_or(0);
         let (_, sign) = ctx.theme.state(s.state);
         let ours = if s.ours { " → ours" } else { "" };
+        let marked = feed::letter(g.id, s.endpoint, at, ctx);
+        let marked = marked.map_or_else(String::new, |l| format!(" · {l} of a feed"));
         let words = Words {
             title: format!(
-                "{sign} {}{name} to {} on {}{ours}",
+                "{sign} {}{name} to {} on {}{ours}{marked}",
                 s.endpoint,
                 spec(&g.membership),
                 g.membership.iface

@@ -28,6 +28,7 @@ use crate::ui::format::clip;
 use crate::ui::header::{self, Status};
 use crate::ui::keys::{Cmd, KeyMap, Situation};
 use crate::ui::layer::{Ctx, Layer, Outcome};
+use crate::ui::pane::feed;
 use crate::ui::pane::{Kind, Pane};
 use crate::ui::shared::Shared;
 use crate::ui::view::{Plan, VIEWS, ViewRow};
@@ -366,7 +367,7 @@ impl Screen {
             places[v.focus] = body;
             places
         } else {
-            (v.row.layout)(body, &plan(kind, ctx))
+            (v.row.layout)(body, &plan(kind, &self.shared, ctx))
         };
         // A pane that has no place any more (the terminal shrank) cannot keep the focus.
         if v.places[v.focus].area() == 0 {
@@ -441,8 +442,9 @@ fn wrong(buf: &mut Buffer, line: Rect, scroll: usize, e: &TextError, ctx: &Ctx<'
     }
 }
 
-fn plan(focus: Kind, ctx: &Ctx<'_>) -> Plan {
-    Plan { focus, groups: ctx.model.group_count() + ctx.model.wire().len(), ifaces: ctx.model.ifaces().len() }
+fn plan(focus: Kind, at: &Shared, ctx: &Ctx<'_>) -> Plan {
+    let (groups, ifaces) = (ctx.model.group_count() + ctx.model.wire().len(), ctx.model.ifaces().len());
+    Plan { focus, groups, ifaces, feed: feed::selected(at, ctx).is_some() }
 }
 
 fn is_ctrl_c(key: KeyEvent) -> bool {

@@ -5,12 +5,14 @@ use tui_input::Input;
 use crate::base::tap::Depth;
 use crate::base::text::visible;
 use crate::engine::command::Respond;
+use crate::model::pairs;
 use crate::ui::action::Action;
 use crate::ui::filter::Filter;
 use crate::ui::keys::{self, Cmd};
 use crate::ui::layer::Ctx;
 use crate::ui::pane::fields;
 use crate::ui::pane::groups::spec;
+use crate::ui::pane::stream;
 use crate::ui::pane::{Kind, Reply};
 use crate::ui::popup::chooser::Chooser;
 use crate::ui::popup::help::Help;
@@ -142,10 +144,16 @@ impl Screen {
                 self.shared.actions.push(Action::Reset(Some(g.id)));
                 self.say(format!("the counters of {} are set to zero · X: all", g.membership));
             }
+            Cmd::Ping => {
+                let (layer, begin) = self.dialogs.ping(g.id);
+                self.layers.push(layer);
+                self.shared.actions.push(begin);
+            }
             Cmd::Respond => {
                 let mode = if g.responding { Respond::Off } else { Respond::Probes };
                 self.shared.actions.push(Action::Respond(g.id, mode));
             }
+            Cmd::Feed => self.mark_feed(ctx),
             Cmd::Protocol => {
                 let Some(s) = self.shared.source.and_then(|from| g.sources.get(from)) else { return };
                 let what = s.protocol().map_or("unknown", |p| p.name);
@@ -200,6 +208,33 @@ impl Screen {
             }
             self.shared.marks.insert((id, number));
         }
+    }
+
+    /// A, then B; on a stream that is marked the mark is taken back.
+    fn mark_feed(&mut self, ctx: &Ctx<'_>) {
+        let s = &mut self.shared;
+        let Some((g, source)) = stream::selected(s, ctx) else {
+            return self.say("nobody has sent to this group yet: there is no stream to mark");
+        };
+        let this = (g.id, source.endpoint);
+        let name = format!("{} to {}", source.endpoint, g.membership);
+        let text = if let Some((pair, _)) = ctx.model.pair_of(this.0, this.1) {
+            s.actions.push(Action::Unpair(pair.id));
+            format!("{} is not compared any more", pairs::title(pair))
+        } else {
+            match s.marked.take() {
+                Some(a) if a == this => format!("A is taken back: {name}"),
+                Some(a) if ctx.model.group(a.0).is_some() => {
+                    s.actions.push(Action::Pair([a, this]));
+                    format!("B is marked: 2 shows both as one feed, m takes it back · B is {name}")
+                }
+                _ => {
+                    s.marked = Some(this);
+                    format!("A is marked: select the other stream, m marks it as B · A is {name}")
+                }
+            }
+        };
+        self.say(text);
     }
 
     fn copy_hex(&mut self, ctx: &Ctx<'_>) {
@@ -277,7 +312,7 @@ impl Screen {
     /// Whether a pane has a place when it has the focus.
     fn would_show(&self, view: usize, pane: usize, ctx: &Ctx<'_>) -> bool {
         let v = &self.views[view];
-        let places = (v.row.layout)(self.body(), &plan(v.panes[pane].kind(), ctx));
+        let places = (v.row.layout)(self.body(), &plan(v.panes[pane].kind(), &self.shared, ctx));
         places.get(pane).is_some_and(|r| r.area() > 0)
     }
 }

@@ -1,4 +1,5 @@
 //! The dashboard as a person meets it: whole screens, and what keys and mouse do.
 
+mod feeds;
 mod keys;
 mod screens;

@@ -31,6 +31,8 @@ pub struct Plan {
     pub groups: usize,
     /// Interfaces.
     pub ifaces: usize,
+    /// Whether the selected stream is part of a feed.
+    pub feed: bool,
 }
 
 impl ViewRow {

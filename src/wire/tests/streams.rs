@@ -191,7 +191,6 @@ fn every_sample_that_counts_gives_numbers() {
         ("mavlink", "mavlink-v1", 5, 8, 1),
         ("moldudp64", "moldudp64-data", 12_345, 64, 2),
         ("moldudp64", "moldudp64-heartbeat", 12_347, 64, 0),
-        ("pathport", "pathport-data", 513, 16, 1),
         ("ptp", "ptp-announce", 9, 16, 1),
         ("ptp", "ptp-sync", 4711, 16, 1),
         ("ptp", "ptp-v1-sync", 33, 16, 1),

@@ -4,6 +4,7 @@
 The bytes come from the standards, written here a second time and in another language, so that the
 parsers are not tested against themselves. `make.py check` wraps them in UDP with text2pcap and has
 tshark name and dissect each one; `make.py check WORD` prints the dissection of those named so.
+`make.py capture FILE` writes all of them into one pcap file, a millisecond apart.
 """
 import os, struct, subprocess, sys, tempfile
 from struct import pack
@@ -163,6 +164,11 @@ PAYLOAD = b"\0\x03\0\0" + pack("<HHII", 2, 8, 20, 0) + pack("<HH", 1, 0)
 DATA = pack("<HH", 0, 16) + bytes.fromhex("000100c7000100c2") + pack("<iI", 0, 5) + PAYLOAD
 sample("rtps-data", b"RTPS\x02\x03\x01\x10" + PREFIX + pack("<BBHiI", 9, 1, 8, 1700000000, 0x80000000)
        + pack("<BBH", 0x15, 5, len(DATA)) + DATA, 7400, "rtps")
+# A participant leaves: inline QoS with the status info, a key only.
+BYE = pack("<HH", 0, 16) + bytes.fromhex("000100c7000100c2") + pack("<iI", 0, 6) \
+    + pack("<HH", 0x71, 4) + bytes([0, 0, 0, 3]) + pack("<HH", 1, 0) \
+    + b"\0\x03\0\0" + pack("<HH", 0x50, 16) + PREFIX + bytes.fromhex("000001c1") + pack("<HH", 1, 0)
+sample("rtps-dispose", b"RTPS\x02\x03\x01\x10" + PREFIX + pack("<BBH", 0x15, 11, len(BYE)) + BYE, 7400, "rtps")
 HB = bytes.fromhex("00000000000003c2") + pack(">iIiII", 0, 1, 0, 12, 3)
 sample("rtps-heartbeat", b"RTPS\x02\x01\x01\x01" + PREFIX + pack(">BBH", 7, 0, len(HB)) + HB, 7400, "rtps")
 
@@ -190,6 +196,8 @@ sample("artnet-poll", b"Art-Net\0" + pack("<H", 0x2000) + pack(">HBB", 14, 2, 0x
 sample("artnet-reply", b"Art-Net\0" + pack("<H", 0x2100) + bytes([10, 0, 0, 5]) + pack("<H", 6454) + bytes(10)
        + b"node".ljust(18, b"\0") + b"A node in a corner".ljust(64, b"\0") + b"#0001 [0000] ok".ljust(64, b"\0") + bytes(67), 6454, "artnet")
 sample("artnet-timecode", b"Art-Net\0" + pack("<H", 0x9700) + pack(">HBB", 14, 0, 0) + bytes([24, 59, 30, 1, 1]), 6454, "artnet")
+sample("pathport-reply", pack(">HHHHIII", 0xED01, 0x0200, 1, 0, 0, 0x0A000007, 0xEFFFEDFF)
+       + pack(">HHI", 0x0302, 12, 0x0A000007) + bytes([10, 0, 0, 7, 0, 1, 40, 1]), 3792, "pathport")
 sample("pathport-data", pack(">HHHHIII", 0xED01, 0x0200, 513, 0, 0, 0x0A000007, 0xEFFF0001)
        + pack(">HH", 0x0100, 8) + pack(">HHHH", 0x0101, 2, 0, 0) + b"\xff\x80\0\0", 3792, "pathport")
 
@@ -265,6 +273,7 @@ sample("hsrp-v1-hello", bytes([0, 0, 16, 3, 10, 110, 1, 0]) + b"cisco\0\0\0" + b
 sample("hsrp-v2-hello", bytes([1, 40, 2, 0, 6, 4]) + pack(">H", 20) + bytes.fromhex("001122334455") + pack(">III", 120, 3000, 10000)
        + bytes([10, 0, 20, 1]).ljust(16, b"\0"), 1985, "udp")
 sample("glbp-hello", bytes([1, 0]) + pack(">HH", 5, 0) + bytes.fromhex("001122334455") + bytes([1, 28, 0, 32, 0, 100, 0, 0]) + bytes(20), 3222, "glbp")
+sample("rip-request", bytes([1, 2, 0, 0]) + pack(">HHIIII", 0, 0, 0, 0, 0, 16), 520, "rip")
 sample("rip-response", bytes([2, 2, 0, 0]) + pack(">HHIIII", 2, 0, 0x0A010000, 0xFFFF0000, 0, 1)
        + pack(">HHIIII", 2, 0, 0x0A020000, 0xFFFFFF00, 0, 16), 520, "rip")
 
@@ -367,6 +376,23 @@ def check_packets():
     return bad
 
 
+def source_port(n, port):
+    return port if n[:4] in ("hsrp", "glbp") else 40000
+
+
+def capture(path):
+    """From 10.0.0.1 to 239.1.1.1, or to the group without which tshark does not look."""
+    groups = {"hsrp-v1": [224, 0, 0, 2], "hsrp-v2": [224, 0, 0, 102], "glbp-he": [224, 0, 0, 102]}
+    with open(path, "wb") as f:
+        f.write(pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101))
+        for i, (n, (payload, port, *_)) in enumerate(sorted(SAMPLES.items())):
+            length = 28 + len(payload)
+            head = pack(">BBHHHBBH", 0x45, 0, length, i, 0, 1, 17, 0) + bytes([10, 0, 0, 1] + groups.get(n[:7], [239, 1, 1, 1]))
+            head = with_sum(head, 10)
+            udp = pack(">HHHH", source_port(n, port), port, 8 + len(payload), 0) + payload
+            f.write(pack("<IIII", 1_700_000_000, i * 1000, length, length) + head + udp)
+
+
 def main():
     for n, (packet, _) in PACKETS.items():
         os.makedirs(os.path.join(HERE, "packet"), exist_ok=True)
@@ -376,6 +402,8 @@ def main():
     for n, (payload, *_) in SAMPLES.items():
         with open(os.path.join(OUT, n + ".bin"), "wb") as f:
             f.write(payload)
+    if sys.argv[1:2] == ["capture"]:
+        capture(sys.argv[2])
     if sys.argv[1:2] == ["check"]:
         bad = check_packets()
         for n, (payload, port, want, options) in SAMPLES.items():
@@ -384,7 +412,7 @@ def main():
                 with open(text, "w") as f:
                     for i in range(0, len(payload), 16):
                         f.write("%06x %s\n" % (i, payload[i:i + 16].hex(" ")))
-                subprocess.run(["text2pcap", "-q", "-4", "10.0.0.1,224.0.0.2", "-u", "%d,%d" % (port if n[:4] in ("hsrp", "glbp") else 40000, port), text, pcap], check=True, capture_output=True)
+                subprocess.run(["text2pcap", "-q", "-4", "10.0.0.1,224.0.0.2", "-u", "%d,%d" % (source_port(n, port), port), text, pcap], check=True, capture_output=True)
                 got = subprocess.run(["tshark", "-n", "-r", pcap, "-T", "fields", "-e", "frame.protocols", "-e", "_ws.malformed", *options],
                                      capture_output=True, text=True).stdout.strip()
                 ok = want in got.split("\t")[0].split(":") and "alformed" not in got

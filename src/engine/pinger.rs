@@ -1,0 +1,421 @@
+//! A running ping: one thread that asks a group and takes the answers, those to us and those to the
+//! group.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use crate::base::batch::Batch;
+use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
+use crate::base::time::{Mono, SECOND_NS};
+use crate::engine::command::{SendFault, SendState, Update};
+use crate::engine::sender::run_id;
+use crate::model::ping::{Answer, By, Pings};
+use crate::net::NetError;
+use crate::net::clock;
+use crate::net::send::{Reply, SendOptions, SendSocket};
+use crate::net::socket::{GroupSocket, SocketOptions};
+use crate::net::wake::Waker;
+use crate::wire::probe::{self, Kind, Probe, Report};
+
+/// Progress is told this often.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+/// Longest wait before the thread looks at its stop flag and clock again.
+const NAP: Duration = Duration::from_millis(200);
+/// Datagrams taken of a socket before the clock is looked at again.
+const AT_A_TIME: usize = 256;
+/// Answers that are kept for the screen, the newest.
+pub const RECENT_MAX: usize = 64;
+/// Shortest time between two pings: the rate guard of a send.
+pub const INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// An answer later than this is no answer.
+pub const PATIENCE_MAX: Duration = Duration::from_secs(60);
+
+/// The number of a ping for as long as the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PingId(pub u32);
+
+/// What to ask.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PingJob {
+    /// Group and port.
+    pub to: Endpoint,
+    /// The interface to ask on.
+    pub iface: Arc<str>,
+    /// Whose answers to the group are let through; [`SourceFilter::Any`] is the usual.
+    pub filter: SourceFilter,
+    /// Stop after so many; `None` goes on until it is stopped.
+    pub count: Option<u64>,
+    /// Time between two.
+    pub interval: Duration,
+    /// Payload in bytes, at least [`probe::HEADER`].
+    pub size: usize,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// DSCP, 0 to 63.
+    pub dscp: u8,
+    /// Ask for answers to the group as well, and listen for them.
+    pub multicast: bool,
+    /// An answer that takes longer is late, and its ping lost; waited for after the last ping.
+    pub patience: Duration,
+}
+
+impl PingJob {
+    /// The usual: each second, TTL 1, both ways back, until it is stopped.
+    pub fn new(to: Endpoint, iface: Arc<str>) -> PingJob {
+        PingJob {
+            to,
+            iface,
+            filter: SourceFilter::Any,
+            count: None,
+            interval: Duration::from_secs(1),
+            size: probe::WITH_REPORT,
+            ttl: 1,
+            dscp: 0,
+            multicast: true,
+            patience: Duration::from_secs(1),
+        }
+    }
+}
+
+/// How far a ping has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PingProgress {
+    /// What was asked.
+    pub job: PingJob,
+    /// The endpoint it asks from, once the socket stands.
+    pub from: Option<Endpoint>,
+    /// Running, or how it ended.
+    pub state: SendState,
+    /// The figures.
+    pub pings: Pings,
+    /// The newest answers, the newest last; at most [`RECENT_MAX`].
+    pub recent: VecDeque<Answer>,
+    /// Why answers to the group cannot be heard, if so.
+    pub deaf: Option<String>,
+    /// What went wrong with sending, by kind.
+    pub errors: Vec<SendFault>,
+    /// Time since the first ping.
+    pub elapsed: Duration,
+}
+
+impl PingProgress {
+    /// Nothing sent yet.
+    pub fn new(job: &PingJob) -> PingProgress {
+        PingProgress {
+            job: job.clone(),
+            from: None,
+            state: SendState::Running,
+            pings: Pings::new(job.ttl, job.multicast),
+            recent: VecDeque::new(),
+            deaf: None,
+            errors: Vec::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+}
+
+/// The supervisor's end of a ping.
+pub(super) struct Pinging {
+    stop: Arc<AtomicBool>,
+    waker: Waker,
+    thread: JoinHandle<()>,
+}
+
+impl Pinging {
+    /// Starts to ping on a thread of its own.
+    pub fn spawn(
+        id: PingId,
+        job: PingJob,
+        ifindex: u32,
+        updates: Sender<Update>,
+    ) -> std::io::Result<Pinging> {
+        let waker = Waker::new().map_err(std::io::Error::other)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (w, s) = (waker.clone(), stop.clone());
+        let thread = std::thread::Builder::new().name(format!("ping-{}", id.0)).spawn(move || {
+            let last = run(&job, ifindex, &w, &s, &mut |told| match told {
+                Told::From(e) => drop(updates.send(Update::Own(e))),
+                Told::Answer(_) => {}
+                // Progress may be late or missing, its end may not.
+                Told::Progress(p) => drop(updates.try_send(Update::Pinging(id, Box::new(p.clone())))),
+            });
+            let _ = updates.send(Update::Pinging(id, Box::new(last)));
+        })?;
+        Ok(Pinging { stop, waker, thread })
+    }
+
+    /// Asks it to end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Waits for its end.
+    pub fn join(self) {
+        self.stop();
+        let _ = self.thread.join();
+    }
+
+    /// Whether it has ended.
+    pub fn ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+/// What a ping tells while it runs.
+pub enum Told<'a> {
+    /// The endpoint it asks from.
+    From(Endpoint),
+    /// An answer.
+    Answer(&'a Answer),
+    /// How far it is.
+    Progress(&'a PingProgress),
+}
+
+/// Pings to the end of the job, or until `stop`; blocks. The progress returned is the last.
+pub fn run(
+    job: &PingJob,
+    ifindex: u32,
+    waker: &Waker,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(Told<'_>),
+) -> PingProgress {
+    let mut progress = PingProgress::new(job);
+    let options = SendOptions {
+        ttl: job.ttl,
+        dscp: job.dscp,
+        iface: job.iface.clone(),
+        ..SendOptions::new(job.to, ifindex, "")
+    };
+    let socket = match SendSocket::open(&options) {
+        Ok(socket) => socket,
+        Err(e) => {
+            progress.state = SendState::Failed(e.to_string());
+            return progress;
+        }
+    };
+    let group = job.multicast.then(|| join(job, ifindex)).and_then(|joined| match joined {
+        Ok(group) => Some((group, Batch::new())),
+        Err(e) => {
+            progress.deaf = Some(e.to_string());
+            progress.pings.multicast = false;
+            None
+        }
+    });
+    let from = socket.local();
+    progress.from = Some(from);
+    tell(Told::From(from));
+    let mut run = Run {
+        job,
+        socket,
+        group,
+        progress,
+        id: run_id(from.port),
+        flying: VecDeque::new(),
+        due: 0,
+        faults: BTreeMap::new(),
+        begun: Instant::now(),
+        told: Instant::now(),
+        buffer: vec![0; job.size.max(probe::HEADER)],
+        heard: vec![0; 65_536],
+    };
+    run.ask(waker, stop, tell);
+    run.finish(waker, stop, tell);
+    run.progress
+}
+
+fn join(job: &PingJob, ifindex: u32) -> Result<GroupSocket, NetError> {
+    let membership = Membership {
+        group: job.to.ip,
+        port: job.to.port,
+        iface: job.iface.clone(),
+        filter: job.filter.clone(),
+    };
+    GroupSocket::open(&membership, ifindex, &SocketOptions::default())
+}
+
+struct Run<'a> {
+    job: &'a PingJob,
+    socket: SendSocket,
+    group: Option<(GroupSocket, Batch)>,
+    progress: PingProgress,
+    id: u64,
+    /// When the pings went that an answer may still come to.
+    flying: VecDeque<Mono>,
+    due: u64,
+    faults: BTreeMap<String, SendFault>,
+    begun: Instant,
+    told: Instant,
+    buffer: Vec<u8>,
+    heard: Vec<u8>,
+}
+
+impl Run<'_> {
+    fn ask(&mut self, waker: &Waker, stop: &AtomicBool, tell: &mut dyn FnMut(Told<'_>)) {
+        let interval = self.job.interval.max(INTERVAL_MIN);
+        let total = self.job.count.unwrap_or(u64::MAX);
+        let mut next = self.begun;
+        // One that cannot be sent is tried, too, or a dead interface would never end it.
+        let mut tried = 0;
+        while tried < total && !stop.load(Ordering::Acquire) {
+            let now = Instant::now();
+            if now < next {
+                self.rest(next, waker, tell);
+                continue;
+            }
+            self.one();
+            tried += 1;
+            // What the machine slept through is not made up for.
+            next = (next + interval).max(now);
+        }
+    }
+
+    /// Waits for the answers to the last pings.
+    fn finish(&mut self, waker: &Waker, stop: &AtomicBool, tell: &mut dyn FnMut(Told<'_>)) {
+        let until = Instant::now() + self.job.patience;
+        while !stop.load(Ordering::Acquire) && Instant::now() < until && !self.flying.is_empty() {
+            self.rest(until, waker, tell);
+        }
+        let stopped = stop.load(Ordering::Acquire);
+        if !stopped {
+            self.settle(Mono(u64::MAX));
+        }
+        let p = &mut self.progress;
+        p.state = if stopped { SendState::Stopped } else { SendState::Done };
+        p.elapsed = self.begun.elapsed();
+        p.errors = self.faults.values().cloned().collect();
+    }
+
+    /// Sends one.
+    fn one(&mut self) {
+        let number = self.progress.pings.count();
+        let now = clock::now();
+        let head = Probe {
+            kind: Kind::Ping,
+            flags: if self.group.is_some() { probe::FLAG_MULTICAST_REPLY } else { 0 },
+            run: self.id,
+            sequence: number,
+            sent_wall: now.wall,
+            sent_mono: now.mono,
+            ttl: self.job.ttl,
+            dscp: self.job.dscp,
+        };
+        head.write(&mut self.buffer);
+        match self.socket.send(&self.buffer) {
+            Ok(_) => {
+                self.flying.push_back(now.mono);
+                self.progress.pings.sent(number + 1, self.due);
+            }
+            Err(e) => self.fault(&e),
+        }
+    }
+
+    fn fault(&mut self, e: &NetError) {
+        let kind = e.reason();
+        let fault = SendFault { remedy: e.remedy(), kind: kind.clone(), count: 0 };
+        self.faults.entry(kind).or_insert(fault).count += 1;
+    }
+
+    /// Calls lost what no answer is waited for any longer.
+    fn settle(&mut self, now: Mono) {
+        let patience = self.job.patience.as_nanos() as u64;
+        while self.flying.front().is_some_and(|sent| now.since(*sent) > patience) {
+            self.flying.pop_front();
+            self.due += 1;
+        }
+        self.progress.pings.sent(self.progress.pings.count(), self.due);
+    }
+
+    /// Takes answers for a while, until `until` at the latest.
+    fn rest(&mut self, until: Instant, waker: &Waker, tell: &mut dyn FnMut(Told<'_>)) {
+        let left = until.saturating_duration_since(Instant::now()).min(NAP);
+        match self.socket.wait_beside(self.group.as_ref().map(|g| &g.0), waker, left) {
+            Ok(ready) => {
+                if ready.reply {
+                    self.replies(tell);
+                }
+                if ready.group {
+                    self.group_replies(tell);
+                }
+            }
+            Err(e) => {
+                self.fault(&e);
+                // A wait that fails at once would be a busy loop.
+                let _ = waker.wait(Some(left));
+            }
+        }
+        self.settle(clock::now().mono);
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            self.progress.elapsed = self.begun.elapsed();
+            self.progress.errors = self.faults.values().cloned().collect();
+            tell(Told::Progress(&self.progress));
+        }
+    }
+
+    fn replies(&mut self, tell: &mut dyn FnMut(Told<'_>)) {
+        for _ in 0..AT_A_TIME {
+            match self.socket.take_reply(&mut self.heard) {
+                Ok(None) => return,
+                Ok(Some(Reply { len, from, ttl, time, .. })) => {
+                    let arrived = time.to_mono(clock::now().offset_ns());
+                    let payload = &self.heard[..len.min(self.heard.len())];
+                    if let Some(a) = read(self.id, payload, arrived, from, By::Unicast, ttl) {
+                        self.answer(a, tell);
+                    }
+                }
+                Err(e) => return self.fault(&e),
+            }
+        }
+    }
+
+    fn group_replies(&mut self, tell: &mut dyn FnMut(Told<'_>)) {
+        let Some((group, batch)) = &mut self.group else { return };
+        batch.clear();
+        let outcome = group.receive(batch, MembershipId(0));
+        let offset = batch.received.offset_ns();
+        let found: Vec<Answer> = batch
+            .datagrams()
+            .iter()
+            .filter_map(|d| {
+                read(self.id, batch.payload(d), d.time.to_mono(offset), d.source, By::Multicast, d.ttl)
+            })
+            .collect();
+        found.into_iter().for_each(|a| self.answer(a, tell));
+        if let Err(e) = outcome {
+            self.fault(&e);
+        }
+    }
+
+    fn answer(&mut self, a: Answer, tell: &mut dyn FnMut(Told<'_>)) {
+        if a.round_trip_ns > PATIENCE_MAX.as_nanos() as u64 || !self.progress.pings.take(&a) {
+            return;
+        }
+        if self.progress.recent.len() == RECENT_MAX {
+            self.progress.recent.pop_front();
+        }
+        self.progress.recent.push_back(a);
+        tell(Told::Answer(&a));
+    }
+}
+
+/// Reads an answer to a ping of this run; `None` if it is none.
+fn read(run: u64, payload: &[u8], arrived: Mono, from: Endpoint, by: By, ttl: Option<u8>) -> Option<Answer> {
+    let p = Probe::parse(payload).filter(|p| p.kind == Kind::Reply && p.run == run)?;
+    Some(Answer {
+        from,
+        by,
+        sequence: p.sequence,
+        // The two clocks were read at different times: an answer may seem to come before its ping.
+        round_trip_ns: arrived.since(p.sent_mono).min(PATIENCE_MAX.as_nanos() as u64 + SECOND_NS),
+        ttl,
+        sent_ttl: p.ttl,
+        size_bytes: payload.len(),
+        report: Report::parse(payload),
+    })
+}
