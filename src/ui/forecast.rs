@@ -31,7 +31,7 @@ fn time(at: Mono, ctx: &Ctx<'_>) -> String {
 pub fn short(f: &Forecast, ctx: &Ctx<'_>) -> String {
     let now = ctx.model.now().mono;
     match *f {
-        Forecast::Exempt(Exempt::Flooded) => "never cut: switches flood it".to_owned(),
+        Forecast::Exempt(Exempt::Flooded) => "never cut: flooded".to_owned(),
         Forecast::Exempt(Exempt::Local) => "stays on this host".to_owned(),
         Forecast::Unknown(Unknown::Deaf { sign: None }) => "unknown: queries are not heard".to_owned(),
         Forecast::Unknown(Unknown::Deaf { sign: Some(at) }) => {
@@ -60,7 +60,7 @@ fn due(cut: &Cut, now: Mono, ctx: &Ctx<'_>) -> String {
     match cut.at {
         Some(at) if at > now => format!("cut {} in {}", time(at, ctx), whole(at.since(now))),
         Some(at) => format!("cut was due {}", time(at, ctx)),
-        None => "cut by a switch that snoops".to_owned(),
+        None => "cut by a snooping switch".to_owned(),
     }
 }
 

@@ -71,19 +71,21 @@ fn ticks(text: &str, radix: u32) -> Option<u64> {
     Some(u64::from_str_radix(text, radix).ok()?.saturating_mul(1_000_000_000 / TICKS))
 }
 
+/// The line of an interface in /proc/net/igmp: index, name, version in force.
+fn igmp_head(line: &str) -> Option<(u32, String, Option<u8>)> {
+    let (left, right) = line.split_once(':')?;
+    let (index, name) = left.split_once('\t')?;
+    let version = right.split_whitespace().nth(1).and_then(|v| v.strip_prefix('V')?.parse().ok());
+    Some((index.trim().parse().ok()?, name.trim().to_owned(), version))
+}
+
 /// Reads /proc/net/igmp: a line for each interface, then one for each of its groups.
 pub fn igmp(text: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut iface: Option<(u32, String, Option<u8>)> = None;
     for line in text.lines().skip(1) {
         if !line.starts_with(['\t', ' ']) {
-            let head = || {
-                let (left, right) = line.split_once(':')?;
-                let (index, name) = left.split_once('\t')?;
-                let version = right.split_whitespace().nth(1).and_then(|v| v.strip_prefix('V')?.parse().ok());
-                Some((index.trim().parse().ok()?, name.trim().to_owned(), version))
-            };
-            iface = head();
+            iface = igmp_head(line);
             continue;
         }
         let row = || {

@@ -143,7 +143,6 @@ impl Pane for Events {
             } else {
                 "/ event query · event forecast or event report …".to_owned()
             },
-            ..Words::default()
         };
         let inner = frame(area, buf, theme, focused, &words);
         if self.drawn.is_empty() {

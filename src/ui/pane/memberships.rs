@@ -38,7 +38,7 @@ const EXPECT: usize = 8;
 
 static COLUMNS: &[Column] = &[
     Column::text("GROUP", "group", 15, 39, 0),
-    Column::text("WHAT", "name of the group", 12, 24, 7),
+    Column::text("WHAT", "name of the group", 20, 24, 7),
     Column::number("HERE", "joins on this host", 4, 0),
     Column::text("BY", "process of this host", 12, 40, 2),
     Column::text("SOURCES", "source filter of this host", 12, 40, 4),

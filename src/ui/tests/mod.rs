@@ -2,4 +2,5 @@
 
 mod feeds;
 mod keys;
+mod network;
 mod screens;
