@@ -12,7 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &["base"]),
     ("model", &["base", "wire"]),
     ("net", &["base"]),
-    ("doctor", &["base", "model", "net"]),
+    ("doctor", &["base", "wire", "model", "net"]),
     ("engine", &["base", "wire", "model", "net", "doctor"]),
     ("export", &["base", "wire", "model", "doctor"]),
     ("ui", &["base", "wire", "model", "doctor", "engine"]),
@@ -42,7 +42,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("nix", &["net", "doctor"]),
     ("ratatui", &["ui"]),
     ("serde", &["config", "export"]),
-    ("serde_json", &["config", "export", "wire/json.rs"]),
+    // In the doctor: what nft prints.
+    ("serde_json", &["config", "export", "wire/json.rs", "doctor/gather/nft.rs"]),
     ("signal_hook", &["cli", "main", "engine", "ui"]),
     ("socket2", &["net", "doctor"]),
     ("thiserror", &["*"]),

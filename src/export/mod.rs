@@ -2,7 +2,9 @@
 //!
 //! Formats are pure functions of the model; who writes them where is the front end's business.
 
+pub mod doctor;
 pub mod feed;
+pub mod health;
 pub mod json;
 pub mod ping;
 pub mod plain;

@@ -62,8 +62,16 @@ pub fn read(control: &[u8]) -> Told {
 }
 
 /// Level, type and data of each message. Ends at the first that does not fit.
-struct Messages<'a> {
+pub struct Messages<'a> {
     rest: &'a [u8],
+}
+
+impl<'a> Messages<'a> {
+    /// Those in `control`, as long as the kernel said they are.
+    #[cfg(target_os = "linux")]
+    pub fn of(control: &'a [u8]) -> Self {
+        Messages { rest: control }
+    }
 }
 
 impl<'a> Iterator for Messages<'a> {

@@ -135,6 +135,14 @@ pub enum NetError {
         /// The system's error.
         source: io::Error,
     },
+    /// The route to an address could not be asked for.
+    #[error("cannot find the route to {to}: {}", self.rest())]
+    Route {
+        /// The address.
+        to: IpAddr,
+        /// The system's error.
+        source: io::Error,
+    },
     /// A packet ring could not be had.
     #[error("cannot open the packet ring on {iface} ({operation}): {}", self.rest())]
     Ring {
@@ -161,6 +169,19 @@ pub enum NetError {
     /// This system has no packet ring.
     #[error("the packet ring exists on Linux only; leave `--capture` out")]
     NoRing,
+    /// An interface could not be looked at.
+    #[error("cannot look at {iface} ({operation}): {}", self.rest())]
+    Look {
+        /// The interface.
+        iface: String,
+        /// What was refused, as in "socket AF_PACKET".
+        operation: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// This system has no packet sockets.
+    #[error("what is on the wire can be looked at on Linux only")]
+    NoLook,
     /// A limit of the process could not be read or raised.
     #[error("cannot {what}: {}", self.rest())]
     Limit {
@@ -270,7 +291,12 @@ impl NetError {
                 Some(format!("join the group again without {sender}"))
             }
             (NetError::NoRing, _) => Some("leave `--capture` out".into()),
-            (NetError::Ring { .. }, Kind::NotPermitted) if privilege::given_up() => Some(GIVEN_UP.into()),
+            (NetError::Ring { .. } | NetError::Look { .. }, Kind::NotPermitted) if privilege::given_up() => {
+                Some(GIVEN_UP.into())
+            }
+            (NetError::Look { .. }, Kind::NotPermitted) => {
+                Some(format!("it needs a capability: `sudo setcap cap_net_raw+ep {}`", this_program()))
+            }
             (NetError::Bind { at, .. }, Kind::NotPermitted)
                 if linux && at.port != 0 && privilege::given_up() =>
             {
@@ -388,9 +414,11 @@ impl NetError {
             | NetError::Send { source, .. }
             | NetError::Interfaces { source, .. }
             | NetError::Ring { source, .. }
+            | NetError::Route { source, .. }
+            | NetError::Look { source, .. }
             | NetError::Tap { source, .. }
             | NetError::Limit { source, .. } => Some(source),
-            NetError::BlockInInclude { .. } | NetError::NoRing | NetError::NoTap => None,
+            NetError::BlockInInclude { .. } | NetError::NoRing | NetError::NoLook | NetError::NoTap => None,
         }
     }
 
@@ -420,7 +448,7 @@ fn words(error: &io::Error) -> String {
 }
 
 /// The program's own file, for the command that grants it a capability.
-fn this_program() -> String {
+pub fn this_program() -> String {
     std::env::current_exe().map_or_else(|_| "mcscope".into(), |path| path.display().to_string())
 }
 

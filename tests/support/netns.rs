@@ -371,7 +371,7 @@ impl Lab {
     /// Waits until an interface has carrier and, where it has IPv6, a link-local address that can
     /// be sent from.
     #[track_caller]
-    fn wait_for_link(&self, host: u8, iface: &str) {
+    pub fn wait_for_link(&self, host: u8, iface: &str) {
         let until = Instant::now() + super::DEADLINE;
         let want6 = self.options.ipv6;
         let ready = self.inside(host, || {

@@ -16,7 +16,7 @@ use crate::model::source::Stamp;
 const SLACK_NS: u64 = 5 * SECOND_NS;
 /// Traffic that was quiet for this long may have stopped, in ns.
 const STOPPED_NS: u64 = 2 * SECOND_NS;
-/// An answer may be under way for this long after the time it may take, in ns.
+/// An answer may be under way for this long after the time it may take, in ns; no longer than that time.
 const LATE_ANSWER_NS: u64 = 2 * SECOND_NS;
 
 /// What is to be expected of a membership.
@@ -183,7 +183,7 @@ impl Link {
         let Some(asked) = asked else {
             return Forecast::Unknown(Unknown::TooEarly { known_at: since.mono.plus(timers.overdue_ns()) });
         };
-        let answer_ns = timers.response_ns.saturating_add(LATE_ANSWER_NS);
+        let answer_ns = timers.response_ns.saturating_add(timers.response_ns.min(LATE_ANSWER_NS));
         let reported = refreshed.map(|r| r.mono);
         // Not the last query: that one may still be answered, and would hide that the one before was not.
         if let (Ear::Wire(_), Some(asked)) = (ear, side.queriers.due_since(reported, now, answer_ns))
@@ -230,7 +230,7 @@ impl Link {
             (Forecast::Cut(cut), None) => {
                 w.told = Some(cut);
                 // What is past already cannot be foretold any more.
-                if cut.at.is_some_and(|at| now > at) {
+                if cut.late.is_some_and(|late| now > late.plus(SLACK_NS)) {
                     w.told = None;
                     return None;
                 }

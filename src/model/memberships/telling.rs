@@ -413,10 +413,11 @@ impl Model {
                         }
                     };
                     match cut.at {
-                        Some(at) => format!(
+                        Some(at) if at.since(now.mono) >= SECOND_NS => format!(
                             "{why}: a snooping switch will cut {names} in {}",
                             whole(at.since(now.mono))
                         ),
+                        Some(_) => format!("{why}: a snooping switch will cut {names} at any moment"),
                         None => format!(
                             "{why}: a snooping switch will cut {names}, joined before it could be seen"
                         ),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Change;
+use super::details::{self, Details};
 use super::kind::Facts;
 use super::rtnl::{self, Link, Message};
 use crate::base::iface::{Iface, IfaceAddr, IfaceKind};
@@ -48,10 +49,7 @@ fn try_list() -> io::Result<Vec<Iface>> {
 type Dump = (Vec<Link>, Vec<(u32, IfaceAddr)>);
 
 fn dump_all() -> io::Result<Dump> {
-    let socket =
-        Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(Protocol::from(libc::NETLINK_ROUTE)))?;
-    // The kernel answers at once; this only bounds the wait should it not.
-    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let socket = route_socket()?;
     let mut buffer = vec![0; BUFFER];
     for _ in 0..TRIES {
         let mut links = Vec::new();
@@ -72,19 +70,69 @@ fn dump_all() -> io::Result<Dump> {
     Err(io::Error::new(io::ErrorKind::Interrupted, "they keep changing"))
 }
 
+pub fn details() -> Result<Vec<Details>, NetError> {
+    try_details().map_err(|source| NetError::Interfaces { what: LIST, source })
+}
+
+fn try_details() -> io::Result<Vec<Details>> {
+    let socket = route_socket()?;
+    let mut buffer = vec![0; BUFFER];
+    for _ in 0..TRIES {
+        let mut links: Vec<Details> = Vec::new();
+        let whole = dump_bodies(&socket, &mut buffer, libc::RTM_GETLINK, |kind, body| {
+            if kind == libc::RTM_NEWLINK {
+                links.extend(details::link(body));
+            }
+        })? && dump_bodies(&socket, &mut buffer, libc::RTM_GETQDISC, |kind, body| {
+            if kind == libc::RTM_NEWQDISC
+                && let Some((index, qdisc)) = details::ingress(body)
+                && let Some(link) = links.iter_mut().find(|l| l.index == index)
+            {
+                link.ingress = Some(qdisc);
+            }
+        })?;
+        if whole {
+            links.sort_by_key(|l| l.index);
+            return Ok(links);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::Interrupted, "they keep changing"))
+}
+
+/// A socket to ask NETLINK_ROUTE by.
+pub fn route_socket() -> io::Result<Socket> {
+    let socket =
+        Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(Protocol::from(libc::NETLINK_ROUTE)))?;
+    // The kernel answers at once; this only bounds the wait should it not.
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    Ok(socket)
+}
+
 /// Asks for one dump and takes its answer. Whether it is whole.
 fn dump(socket: &Socket, buffer: &mut [u8], kind: u16, mut each: impl FnMut(Message)) -> io::Result<bool> {
+    dump_bodies(socket, buffer, kind, |kind, body| each(rtnl::message_of(kind, body)))
+}
+
+/// The same, by type and body.
+fn dump_bodies(
+    socket: &Socket,
+    buffer: &mut [u8],
+    kind: u16,
+    mut each: impl FnMut(u16, &[u8]),
+) -> io::Result<bool> {
     socket.send(&rtnl::dump_request(kind, 1))?;
     let mut torn = false;
     for _ in 0..DATAGRAMS {
         let len = (&*socket).read(buffer)?;
-        for (message, tears) in rtnl::messages(&buffer[..len]) {
+        for (kind, body, tears) in rtnl::bodies(&buffer[..len]) {
             torn |= tears;
-            match message {
-                Message::Done => return Ok(!torn),
-                Message::Error(0) => {}
-                Message::Error(code) => return Err(io::Error::from_raw_os_error(code)),
-                other => each(other),
+            match i32::from(kind) {
+                libc::NLMSG_DONE => return Ok(!torn),
+                libc::NLMSG_ERROR => match rtnl::message_of(kind, body) {
+                    Message::Error(code) if code != 0 => return Err(io::Error::from_raw_os_error(code)),
+                    _ => {}
+                },
+                _ => each(kind, body),
             }
         }
     }

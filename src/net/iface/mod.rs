@@ -2,9 +2,10 @@
 //!
 //! On Linux both by netlink, which is right in every network namespace; elsewhere through `netdev`.
 
+mod details;
 mod kind;
 #[cfg(target_os = "linux")]
-mod rtnl;
+pub(super) mod rtnl;
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
@@ -14,6 +15,11 @@ mod imp;
 mod imp;
 
 use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+pub(super) use imp::route_socket;
+
+pub use details::{Bridge, BridgePort, Details, Stats};
 
 use super::error::NetError;
 use super::wake::Waker;
@@ -25,6 +31,15 @@ use crate::base::iface::Iface;
 /// When the system does not answer.
 pub fn list() -> Result<Vec<Iface>, NetError> {
     imp::list()
+}
+
+/// What the kernel says of every interface beyond what [`list`] has, by index; nothing where the system
+/// is not asked.
+///
+/// # Errors
+/// When the system does not answer.
+pub fn details() -> Result<Vec<Details>, NetError> {
+    imp::details()
 }
 
 /// What a wait for changes ended with; nothing of it after the timeout or a signal.

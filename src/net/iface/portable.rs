@@ -18,6 +18,10 @@ pub fn list() -> Result<Vec<Iface>, NetError> {
     Ok(out)
 }
 
+pub fn details() -> Result<Vec<super::Details>, NetError> {
+    Ok(Vec::new())
+}
+
 fn iface(i: &netdev::Interface) -> Iface {
     // Windows names interfaces by GUID; people know the friendly name.
     let name = i.friendly_name.as_deref().filter(|_| cfg!(windows)).unwrap_or(&i.name);

@@ -9,8 +9,10 @@ use crate::base::iface::IfaceAddr;
 
 /// Bytes of a `nlmsghdr`, an `ifinfomsg` and an `ifaddrmsg`.
 const HEADER: usize = 16;
-const IFINFO: usize = 16;
+pub const IFINFO: usize = 16;
 const IFADDR: usize = 8;
+/// Bytes of a `tcmsg` (linux/rtnetlink.h).
+const TCMSG: usize = 20;
 
 /// Attributes (linux/if_link.h, linux/if_addr.h).
 const IFLA_ADDRESS: u16 = 1;
@@ -61,32 +63,47 @@ pub enum Message {
 
 /// A request to dump all links (`RTM_GETLINK`) or addresses (`RTM_GETADDR`) of both families.
 pub fn dump_request(kind: u16, sequence: u32) -> Vec<u8> {
-    let body = if kind == libc::RTM_GETLINK { IFINFO } else { IFADDR };
-    let mut out = Vec::with_capacity(HEADER + body);
-    out.extend(((HEADER + body) as u32).to_ne_bytes());
+    let body = match kind {
+        libc::RTM_GETLINK => IFINFO,
+        libc::RTM_GETQDISC => TCMSG,
+        _ => IFADDR,
+    };
+    // AF_UNSPEC and no filter: all zero.
+    request(kind, (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16, sequence, &[0; IFINFO + 4][..body])
+}
+
+/// A request with this body.
+pub fn request(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + body.len());
+    out.extend(((HEADER + body.len()) as u32).to_ne_bytes());
     out.extend(kind.to_ne_bytes());
-    out.extend(((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
+    out.extend(flags.to_ne_bytes());
     out.extend(sequence.to_ne_bytes());
     out.extend(0u32.to_ne_bytes());
-    // AF_UNSPEC and no filter: all zero.
-    out.resize(HEADER + body, 0);
+    out.extend(body);
     out
 }
 
 /// The messages of one datagram, and whether the kernel says with one that the dump was torn by a
 /// change (NLM_F_DUMP_INTR) and must be asked for again.
-pub fn messages(mut rest: &[u8]) -> impl Iterator<Item = (Message, bool)> {
+pub fn messages(bytes: &[u8]) -> impl Iterator<Item = (Message, bool)> {
+    bodies(bytes).map(|(kind, body, torn)| (message_of(kind, body), torn))
+}
+
+/// Type and body of each message of one datagram, and whether the dump was torn.
+pub fn bodies(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8], bool)> {
     std::iter::from_fn(move || {
         let len = u32_at(rest, 0)? as usize;
         let message = rest.get(..len).filter(|m| m.len() >= HEADER)?;
         let kind = u16_at(message, 4)?;
         let torn = i32::from(u16_at(message, 6)?) & libc::NLM_F_DUMP_INTR != 0;
         rest = rest.get(len.next_multiple_of(4)..).unwrap_or(&[]);
-        Some((message_of(kind, &message[HEADER..]), torn))
+        Some((kind, &message[HEADER..], torn))
     })
 }
 
-fn message_of(kind: u16, body: &[u8]) -> Message {
+/// What a message of this type and body says.
+pub fn message_of(kind: u16, body: &[u8]) -> Message {
     let parsed = match kind {
         libc::RTM_NEWLINK => link(body).map(Message::NewLink),
         libc::RTM_DELLINK => link(body).map(Message::DelLink),
@@ -141,7 +158,8 @@ fn addr(body: &[u8]) -> Option<(u32, IfaceAddr)> {
     Some((index, IfaceAddr { ip: local.or(address)?, prefix_len }))
 }
 
-fn ip(family: u8, data: &[u8]) -> Option<IpAddr> {
+/// An address of a family, as an attribute has it.
+pub fn ip(family: u8, data: &[u8]) -> Option<IpAddr> {
     match i32::from(family) {
         libc::AF_INET => Some(Ipv4Addr::from(*data.first_chunk::<4>()?).into()),
         libc::AF_INET6 => Some(Ipv6Addr::from(*data.first_chunk::<16>()?).into()),
@@ -150,7 +168,7 @@ fn ip(family: u8, data: &[u8]) -> Option<IpAddr> {
 }
 
 /// Type and data of each attribute (`rtattr`).
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let len = usize::from(u16_at(rest, 0)?);
         // The upper two bits are flags (NLA_F_NESTED, NLA_F_NET_BYTEORDER).
@@ -161,16 +179,16 @@ fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-fn text(data: &[u8]) -> String {
+pub fn text(data: &[u8]) -> String {
     let end = data.iter().position(|&b| b == 0).unwrap_or(data.len());
     String::from_utf8_lossy(&data[..end]).into_owned()
 }
 
-fn u16_at(data: &[u8], at: usize) -> Option<u16> {
+pub fn u16_at(data: &[u8], at: usize) -> Option<u16> {
     data.get(at..)?.first_chunk().copied().map(u16::from_ne_bytes)
 }
 
-fn u32_at(data: &[u8], at: usize) -> Option<u32> {
+pub fn u32_at(data: &[u8], at: usize) -> Option<u32> {
     data.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::sync::Arc;
 
 use crate::base::joined::Process;
+use crate::net::privilege::{self, Capability};
 
 /// Processes looked into in one search, and descriptors in all.
 const PROCESSES_MAX: usize = 8_192;
@@ -41,42 +42,59 @@ impl Processes {
         if missing.is_empty() {
             return;
         }
-        self.search(&mut missing);
+        // What other users' processes have open is hidden from whoever lacks CAP_SYS_PTRACE.
+        let needed = [Capability::SysPtrace, Capability::DacReadSearch];
+        let (Searched { found, denied }, missing) = privilege::with(&needed, move || {
+            let result = search(&mut missing);
+            (result, missing)
+        });
+        self.denied = denied;
+        self.found.extend(found);
         self.unseen.extend(missing);
     }
+}
 
-    fn search(&mut self, missing: &mut HashSet<u64>) {
-        let Ok(all) = fs::read_dir("/proc") else { return };
-        self.denied = false;
-        let pids = all.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
-        let mut left = DESCRIPTORS_MAX;
-        for pid in pids.take(PROCESSES_MAX) {
-            let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {
-                Ok(d) => d,
-                Err(e) => {
-                    // Gone meanwhile is not the same as not allowed.
-                    self.denied |= e.kind() == std::io::ErrorKind::PermissionDenied;
-                    continue;
-                }
-            };
-            let mut process = None;
-            for descriptor in descriptors.flatten() {
-                if left == 0 || missing.is_empty() {
-                    return;
-                }
-                left -= 1;
-                let Ok(target) = fs::read_link(descriptor.path()) else { continue };
-                let inode =
-                    target.to_str().and_then(|t| t.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-                if let Some(inode) = inode
-                    && missing.remove(&inode)
-                {
-                    let process = process.get_or_insert_with(|| named(pid));
-                    self.found.insert(inode, process.clone());
-                }
+/// What a search brought to light.
+#[derive(Debug, Default)]
+struct Searched {
+    found: HashMap<u64, Process>,
+    /// Whether a process could not be looked into.
+    denied: bool,
+}
+
+/// Looks into every process for these sockets, and takes those found out of the list.
+fn search(missing: &mut HashSet<u64>) -> Searched {
+    let mut result = Searched::default();
+    let Ok(all) = fs::read_dir("/proc") else { return result };
+    let pids = all.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    let mut left = DESCRIPTORS_MAX;
+    for pid in pids.take(PROCESSES_MAX) {
+        let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {
+            Ok(d) => d,
+            Err(e) => {
+                // Gone meanwhile is not the same as not allowed.
+                result.denied |= e.kind() == std::io::ErrorKind::PermissionDenied;
+                continue;
+            }
+        };
+        let mut process = None;
+        for descriptor in descriptors.flatten() {
+            if left == 0 || missing.is_empty() {
+                return result;
+            }
+            left -= 1;
+            let Ok(target) = fs::read_link(descriptor.path()) else { continue };
+            let inode =
+                target.to_str().and_then(|t| t.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+            if let Some(inode) = inode
+                && missing.remove(&inode)
+            {
+                let process = process.get_or_insert_with(|| named(pid));
+                result.found.insert(inode, process.clone());
             }
         }
     }
+    result
 }
 
 fn named(pid: u32) -> Process {

@@ -240,6 +240,33 @@ pub fn looped(groups: &[IpAddr], v4: bool) -> Vec<Op> {
     p.finish()
 }
 
+/// Passes UDP to these groups with its fragments, and IGMP, MLD (with all of ICMPv6 to groups) and PIM,
+/// however the frame was addressed and tagged: for a look, not for counting.
+#[cfg(target_os = "linux")]
+pub fn look(groups: &[IpAddr]) -> Vec<Op> {
+    let words = words(groups);
+    let mut p = Program::default();
+    p.op(LD, PROTOCOL);
+    p.jump(JEQ, 0x86dd, V6, NEXT);
+    p.jump(JEQ, 0x0800, NEXT, REJECT);
+    p.op(LDB, 9);
+    p.jump(JEQ, 2, ACCEPT, NEXT);
+    p.jump(JEQ, 103, ACCEPT, NEXT);
+    p.jump(JEQ, 17, NEXT, REJECT);
+    p.v4_group(16, words.0);
+    p.place(V6);
+    p.op(LDB, 6);
+    p.jump(JEQ, 103, ACCEPT, NEXT);
+    p.jump(JEQ, 58, ACCEPT, NEXT);
+    // A hop-by-hop header with ICMPv6 behind it: MLD (RFC 9777 section 5).
+    p.jump(JEQ, 0, NEXT, V6_GROUP);
+    p.op(LDB, 40);
+    p.jump(JEQ, 58, ACCEPT, V6_GROUP);
+    p.place(V6_GROUP);
+    p.v6_group(24, words.1);
+    p.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,6 +363,25 @@ mod tests {
         for (vlan, passes) in [(0, true), (0xe000, true), (1, false), (0x2fff, false)] {
             let p = Packet { vlan: Some(vlan), ..v4("239.1.1.1", 17) };
             assert_eq!(run(&program, &p), passes, "VLAN tag {vlan:#x}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_look_has_the_groups_and_what_manages_them() {
+        for n in [0, 1, GROUPS_MAX + 1] {
+            let program = look(&groups(n));
+            for kind in [0, 2, 3, 4] {
+                assert_eq!(run(&program, &Packet { kind, ..v4("239.1.1.1", 17) }), n > 0, "{n} groups");
+            }
+            assert_eq!(run(&program, &v6("ff05::77", 17)), n > 0);
+            assert_eq!(run(&program, &v6("ff05::77", 44)), n > 0);
+            assert!(run(&program, &v4("224.0.0.22", 2)) && run(&program, &v4("224.0.0.13", 103)));
+            let mut mld = v6("ff02::16", 0);
+            mld.bytes[40] = 58;
+            assert!(run(&program, &mld) && run(&program, &v6("ff02::1", 58)));
+            assert!(!run(&program, &v4("10.1.1.1", 6)) && !run(&program, &v4("239.200.0.9", 6)));
+            assert_eq!(run(&program, &v4("239.200.0.9", 17)), n > GROUPS_MAX);
         }
     }
 

@@ -292,12 +292,14 @@ impl Ring {
     }
 }
 
-pub(super) fn attach(socket: &Socket, program: &[Op]) -> io::Result<()> {
+/// Lets through what a program does.
+pub fn attach(socket: &Socket, program: &[Op]) -> io::Result<()> {
     let program: Vec<SockFilter> = program.iter().map(|o| SockFilter::new(o.code, o.jt, o.jf, o.k)).collect();
     socket.attach_filter(&program)
 }
 
-fn bind(socket: &Socket, ifindex: u32) -> io::Result<()> {
+/// Binds a packet socket to an interface, for every protocol.
+pub fn bind(socket: &Socket, ifindex: u32) -> io::Result<()> {
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: sockaddr_ll fits into the storage, and zeros are a valid one.
     let ll = unsafe { storage.view_as::<libc::sockaddr_ll>() };

@@ -39,7 +39,7 @@ use crate::base::time::Wall;
 #[cfg(not(target_os = "linux"))]
 mod absent;
 #[cfg(any(target_os = "linux", test))]
-mod filter;
+pub(super) mod filter;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -50,6 +50,8 @@ mod member;
 pub use absent::{Block, Frames, Ring, available, tap_available};
 #[cfg(target_os = "linux")]
 pub use linux::{Block, Frames, Ring, available, tap_available};
+#[cfg(target_os = "linux")]
+pub(super) use linux::{attach, bind};
 pub use member::Member;
 
 /// Bytes of a ring when nothing else is asked for: a quarter of a second of small packets at 100,000 a

@@ -226,7 +226,7 @@ impl Groups {
         let (ctx, now) = (look.ctx, look.ctx.model.now().mono);
         let theme = ctx.theme;
         let figures = self.figures(g, now);
-        let what = match (forecast::warning(g, ctx), self.what(g, now)) {
+        let what = match (forecast::warning(g, ctx), self.what(g, now) + &filter_note(g, ctx)) {
             (Some(warning), what) if what.is_empty() => warning,
             (Some(warning), what) => format!("{warning} · {what}"),
             (None, what) => what,
@@ -434,6 +434,11 @@ fn advice(g: &Group, compared: Option<Compared>, now: Mono) -> Option<String> {
     }
 }
 
+/// Beside a filter that the network is not told of, the version that is to blame.
+fn filter_note(g: &Group, ctx: &Ctx<'_>) -> String {
+    ctx.model.filter_untold(&g.membership).map_or_else(String::new, |u| format!(" ({}: only here)", u.name()))
+}
+
 fn passes(g: &Group, at: &Shared, ctx: &Ctx<'_>) -> bool {
     !at.filter.is_set() || group_passes(at.filter.expr(), g, &|ip| ctx.name(ip), ctx.model.now().mono)
 }
@@ -457,7 +462,7 @@ impl Pane for Groups {
         }
         // What a group is comes before how many packets it had.
         let rows: Vec<&Group> = ctx.model.rows().take(REMEMBERED / 64).collect();
-        let what = rows.iter().map(|g| self.what(g, now).width()).max().unwrap_or(0);
+        let what = rows.iter().map(|g| (self.what(g, now) + &filter_note(g, ctx)).width()).max().unwrap_or(0);
         if !narrow {
             columns[WHAT].widths = Widths::Range((what as u16).clamp(16, 30), 60);
         }

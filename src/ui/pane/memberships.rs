@@ -237,7 +237,7 @@ impl Memberships {
                 }
                 let hidden = |g: &HostGroup| g.joined.holders.iter().any(|h| h.process.is_none());
                 if !h.sees_all_processes && link.host.groups().any(hidden) {
-                    parts.push("processes of other users: run as root".to_owned());
+                    parts.push("processes of other users need CAP_SYS_PTRACE: sudo mcscope".to_owned());
                 }
             }
         }

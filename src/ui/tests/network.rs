@@ -122,7 +122,7 @@ fn what_cannot_be_heard_says_why_and_what_grants_it() {
     d.keys("4");
     d.expect("cannot be heard: operation not permitted");
     d.expect("sudo setcap cap_net_raw+ep mcscope");
-    d.expect("processes of other users: run as root");
+    d.expect("processes of other users need CAP_SYS_PTRACE");
 }
 
 #[test]
