@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use support::netns::{Join, Lab, Options};
-use support::program::{interrupt, of_type, run, start, watch};
+use support::program::{interrupt, last, of_type, run, start};
 use support::run::{Running, Sandbox};
 use support::traffic::{Listener, Sending};
 
@@ -37,6 +37,17 @@ fn fast_switch(lab: &Lab) {
     for change in [timers, "mcast_querier 0", "mcast_querier 1"] {
         lab.on_switch(0, &format!("ip link set br0 type bridge {change}"));
     }
+}
+
+/// Watches in host 2, events only, and waits until so many memberships stand.
+#[track_caller]
+fn timeline(sandbox: &Sandbox, lab: &Lab, groups: &str, joined: usize) -> Running {
+    let words = format!("watch --format json --stats-only --interval 10m {groups}");
+    let mut program = start(sandbox, Some((lab, 2)), &words);
+    for n in 1..=joined {
+        program.wait_json(&format!("membership {n} of {joined}"), |v| v["type"] == "joined");
+    }
+    program
 }
 
 /// Waits for an event of this kind whose text has all of these words.
@@ -91,7 +102,7 @@ fn block_reports(lab: &Lab, host: u8) {
 fn the_members_of_another_host_are_heard_with_their_sources_until_they_leave() {
     let Some(lab) = lab!(Options::default()) else { return };
     let sandbox = Sandbox::new();
-    let mut program = watch(&sandbox, Some((&lab, 2)), "239.1.1.1%net0:5004", 1);
+    let mut program = timeline(&sandbox, &lab, "239.1.1.1%net0:5004", 1);
     wait_event(&mut program, "report", &["this host joined 239.1.1.1 (IGMPv3)"]);
     let ear = lab.inside(1, || Listener::join("239.5.5.5:7000", "net0"));
     wait_event(&mut program, "report", &["10.99.0.1 joined 239.5.5.5 (IGMPv3)"]);
@@ -117,7 +128,7 @@ fn the_querier_is_told_with_its_timers_and_a_second_one_and_an_older_version_are
     let Some(lab) = lab!(SWITCH) else { return };
     fast_switch(&lab);
     let sandbox = Sandbox::new();
-    let mut program = watch(&sandbox, Some((&lab, 2)), "239.1.1.1%net0:5004 [ff15::1%net0]:5004", 2);
+    let mut program = timeline(&sandbox, &lab, "239.1.1.1%net0:5004 [ff15::1%net0]:5004", 2);
     wait_event(&mut program, "querier", &["10.99.0.254 asks as IGMPv3 querier"]);
     wait_event(
         &mut program,
@@ -164,18 +175,17 @@ fn a_cut_is_foretold_and_comes_true_when_reports_are_kept_from_leaving() {
     fast_switch(&lab);
     let sandbox = Sandbox::new();
     while_sending(&lab, 1, "239.1.1.1:5004", || {
-        let mut program = watch(&sandbox, Some((&lab, 2)), "--stats-only 239.1.1.1%net0:5004", 1);
+        let mut program = timeline(&sandbox, &lab, "239.1.1.1%net0:5004", 1);
         wait_event(&mut program, "report", &["1 host heard in answer to the query"]);
         block_reports(&lab, 2);
         let told =
             wait_event(&mut program, "forecast", &["this host's report did not leave", "will cut 239.1.1.1"]);
         assert_eq!(told["group"], "239.1.1.1", "{told}");
-        wait_event(&mut program, "group_silent", &["239.1.1.1"]);
         wait_event(&mut program, "forecast", &["as foretold, 239.1.1.1 stopped"]);
         let lines = interrupt(program).json();
-        let order: Vec<&str> = of_type(&lines, "event").iter().filter_map(|e| e["event"].as_str()).collect();
-        let place = |kind: &str| order.iter().position(|k| *k == kind).expect("it was told");
-        assert!(place("forecast") < place("group_silent"), "foretold, not told afterwards: {order:?}");
+        let group = last(&lines, "group", |g| g["group"] == "239.1.1.1");
+        let (told, stopped) = (told["time"].as_str(), group["last_time"].as_str());
+        assert!(told < stopped, "told at {told:?} of what happened at {stopped:?}");
     });
 }
 
@@ -185,7 +195,7 @@ fn a_querier_that_goes_is_missed_and_a_switch_that_floods_then_proves_the_foreca
     fast_switch(&lab);
     let sandbox = Sandbox::new();
     while_sending(&lab, 1, "239.1.1.1:5004", || {
-        let mut program = watch(&sandbox, Some((&lab, 2)), "--stats-only 239.1.1.1%net0:5004", 1);
+        let mut program = timeline(&sandbox, &lab, "239.1.1.1%net0:5004", 1);
         wait_event(&mut program, "report", &["1 host heard in answer to the query"]);
         // Linux floods what it snoops once it knows no querier.
         lab.on_switch(0, "ip link set br0 type bridge mcast_querier 0");
@@ -290,6 +300,8 @@ fn the_tree_is_timed_as_tshark_sees_it() {
         "-e",
         "igmp.type",
         "-e",
+        "igmp.maddr",
+        "-e",
         "udp.dstport",
     ]);
     judge.args(["-f", "igmp or udp port 5004"]);
@@ -309,11 +321,9 @@ fn the_tree_is_timed_as_tshark_sees_it() {
         .stdout
         .lines()
         .filter_map(|l| {
-            let mut fields = l.split('\t');
-            let at = fields.next()?.parse().ok()?;
-            let report = fields.next()? == "0x22";
-            let data = fields.next()? == "5004";
-            (report || data).then_some((at, data))
+            let [at, kind, group, port] = l.split('\t').collect::<Vec<_>>()[..] else { return None };
+            let (report, data) = (kind == "0x22" && group == "239.1.1.1", port == "5004");
+            (report || data).then_some((at.parse().ok()?, data))
         })
         .collect();
     // The report of the join, then data; the report of the leave, then the last of the data.

@@ -86,6 +86,15 @@ pub fn warning(g: &Group, ctx: &Ctx<'_>) -> Option<String> {
     }
 }
 
+/// A warning before what else is said of the group.
+pub fn before(g: &Group, what: String, ctx: &Ctx<'_>) -> String {
+    match warning(g, ctx) {
+        Some(warning) if what.is_empty() => warning,
+        Some(warning) => format!("{warning} · {what}"),
+        None => what,
+    }
+}
+
 /// The same in whole sentences, with what to do.
 pub fn advice(g: &Group, ctx: &Ctx<'_>) -> Option<String> {
     let (iface, group) = (&g.membership.iface, g.membership.group);

@@ -226,11 +226,7 @@ impl Groups {
         let (ctx, now) = (look.ctx, look.ctx.model.now().mono);
         let theme = ctx.theme;
         let figures = self.figures(g, now);
-        let what = match (forecast::warning(g, ctx), self.what(g, now) + &filter_note(g, ctx)) {
-            (Some(warning), what) if what.is_empty() => warning,
-            (Some(warning), what) => format!("{warning} · {what}"),
-            (None, what) => what,
-        };
+        let what = forecast::before(g, self.what(g, now) + &filter_note(g, ctx), ctx);
         let rate = g.rate(now).filter(|_| g.state != State::Silent);
         let (style, sign) = sign(g, theme);
         let bad = |n: Option<u64>| if n.unwrap_or(0) > 0 { theme.bad } else { theme.dim };
