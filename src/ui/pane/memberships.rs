@@ -13,9 +13,9 @@ use crate::base::group::{Endpoint, SourceFilter};
 use crate::base::registry::Registry;
 use crate::base::units::{self, ABSENT};
 use crate::model::filter::Interface;
-use crate::model::memberships::Link;
 use crate::model::memberships::host::HostGroup;
 use crate::model::memberships::members::Member;
+use crate::model::memberships::{Ear, Link};
 use crate::ui::forecast;
 use crate::ui::format::{clip_middle, tally};
 use crate::ui::keys::Cmd;
@@ -127,6 +127,12 @@ impl Memberships {
         Row { host: link.host.group(group), members: link.side(group).members.of(group) }
     }
 
+    /// Other members heard; `None` where nobody can be.
+    fn others(link: &Link, group: IpAddr) -> Option<u64> {
+        let n = Self::row(link, group).others().count() as u64;
+        (n > 0 || matches!(link.ear(group), Ear::Wire(_))).then_some(n)
+    }
+
     fn collect(&mut self, link: Option<&Link>, at: &Shared) {
         self.groups.clear();
         let Some(link) = link else { return };
@@ -152,7 +158,7 @@ impl Memberships {
             HERE => Key::num(row.host.map(|h| f64::from(h.joined.users))),
             BY => text(by(row.host)),
             FILTER => text(row.host.map(|h| h.joined.filter_words()).unwrap_or_default()),
-            OTHERS => Key::Num(row.others().count() as f64),
+            OTHERS => Key::num(Self::others(link, group).map(|n| n as f64)),
             WHO => text(who(&row)),
             HEARD => Key::num(row.last_report().map(|m| m.0 as f64)),
             EXPECT => text(forecast::short(&link.forecast(group, ctx.model.now().mono), ctx)),
@@ -178,7 +184,8 @@ impl Memberships {
                     Some(f) => (f, theme.text),
                     None => (ABSENT.to_owned(), theme.dim),
                 },
-                OTHERS => (tally(row.others().count() as u64), plain),
+                // Without ears nobody is heard, which is not the same as nobody being there.
+                OTHERS => (units::or_dash(Self::others(link, group), tally), plain),
                 WHO => (who(&row), plain),
                 HEARD => (units::or_dash(row.last_report(), |at| units::age(now.since(at))), plain),
                 EXPECT if row.host.is_some() => (forecast::short(&f, ctx), forecast::style(&f, theme)),

@@ -17,7 +17,7 @@ use crate::model::memberships::forecast::Forecast;
 use crate::model::memberships::queriers::Querier;
 use crate::model::memberships::{Ear, Link};
 use crate::model::seen::TapState;
-use crate::ui::format::tally;
+use crate::ui::format::{clip_middle, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
@@ -44,7 +44,7 @@ static COLUMNS: &[Column] = &[
     Column::number("WITHIN", "time to answer", 6, 4),
     Column::number("LIFE", "membership lifetime", 6, 3),
     Column::number("QUERIES", "queries heard", 7, 5),
-    Column::text("STANDING", "standing", 34, 90, 0),
+    Column::text("STANDING", "standing", 28, 90, 0),
 ];
 
 /// A row: a querier, or a family of an interface without one.
@@ -208,7 +208,7 @@ impl Queriers {
                 PROTOCOL => (protocol.clone(), theme.text),
                 QUERIER => {
                     let address = row.querier.map(|q| q.to_string());
-                    (units::or_dash(address, |a| a), theme.text)
+                    (units::or_dash(address, |a| clip_middle(&a, p.width as usize).into_owned()), theme.text)
                 }
                 LAST => (units::or_dash(last, |at| units::age(now.since(at.mono))), theme.text),
                 EVERY => (short(q.and_then(|q| q.interval_ns())), theme.text),
@@ -246,7 +246,8 @@ impl Pane for Queriers {
         let longest = |f: &dyn Fn(&Row) -> usize| self.rows.iter().map(f).max().unwrap_or(0) as u16;
         let iface = longest(&|r| r.iface.len()).clamp(5, 15);
         columns[IFACE].widths = Widths::Range(iface, iface);
-        let querier = longest(&|r| r.querier.map_or(0, |q| q.to_string().len())).clamp(8, 39);
+        let querier = longest(&|r| r.querier.map_or(0, |q| q.to_string().len()))
+            .clamp(8, if area.width < 100 { 15 } else { 39 });
         columns[QUERIER].widths = Widths::Range(querier, querier);
         self.grid.lay(area.inner(ratatui::layout::Margin::new(1, 1)), &columns);
         let mut hash = DefaultHasher::new();

@@ -123,6 +123,12 @@ fn what_cannot_be_heard_says_why_and_what_grants_it() {
     d.expect("cannot be heard: operation not permitted");
     d.expect("sudo setcap cap_net_raw+ep mcscope");
     d.expect("processes of other users need CAP_SYS_PTRACE");
+    // Of eth1 nobody was ever heard: that is no zero.
+    d.keys("j");
+    d.expect("Joined on eth1");
+    let lines = d.lines();
+    let row = lines.iter().find(|l| l.contains("239.7.7.7") && !l.contains("5004"));
+    assert!(row.is_some_and(|r| r.contains("any               –")), "{}", d.text());
 }
 
 #[test]
