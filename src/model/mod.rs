@@ -43,6 +43,7 @@ pub mod seen;
 pub mod sequence;
 pub mod sessions;
 pub mod shape;
+pub mod soak;
 pub mod source;
 pub mod sources;
 mod sums;

@@ -194,7 +194,10 @@ fn on_packet(s: &Situation) -> bool {
 }
 
 fn on_table(s: &Situation) -> bool {
-    matches!(s.pane, Kind::Groups | Kind::Wire | Kind::Sources | Kind::Ifaces)
+    matches!(
+        s.pane,
+        Kind::Groups | Kind::Wire | Kind::Sources | Kind::Ifaces | Kind::Queriers | Kind::Memberships
+    )
 }
 
 fn on_feed(s: &Situation) -> bool {
@@ -205,7 +208,7 @@ fn can_open(s: &Situation) -> bool {
     match s.pane {
         Kind::Groups | Kind::Wire | Kind::Packets => on_group(s),
         Kind::Sources | Kind::Stream | Kind::Feed => s.source,
-        Kind::Ifaces => true,
+        Kind::Ifaces | Kind::Queriers | Kind::Memberships => true,
         Kind::Fields | Kind::Hex | Kind::Events | Kind::Charts | Kind::Histogram | Kind::Notes => false,
     }
 }

@@ -141,7 +141,11 @@ impl Pane for Events {
                 "standing still · f follows".into()
             },
             bottom: forgotten,
-            ..Words::default()
+            bottom_right: if at.filter.is_set() || self.of_stream {
+                String::new()
+            } else {
+                "/ event query · event forecast or event report …".to_owned()
+            },
         };
         let inner = frame(area, buf, theme, focused, &words);
         if self.drawn.is_empty() {

@@ -8,6 +8,7 @@ use crate::base::units;
 use crate::model::group::Group;
 use crate::model::reading;
 use crate::model::source::Source;
+use crate::ui::forecast;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::feed;
@@ -67,9 +68,11 @@ impl Pane for Stream {
             ),
             right: if all > 1 { format!("stream {} of {all} · ↑↓", place + 1) } else { String::new() },
             bottom: format!(
-                "{} for {}",
+                "{} for {}{}",
                 s.state.word(),
-                units::duration_short(ctx.model.now().mono.since(s.first.mono))
+                units::duration_short(ctx.model.now().mono.since(s.first.mono)),
+                forecast::warning(g, ctx)
+                    .map_or_else(String::new, |w| format!("  {w} by a switch that snoops"))
             ),
             bottom_right: "↵ its packets · P protocol".to_owned(),
         };

@@ -3,4 +3,5 @@
 mod announced;
 mod feeds;
 mod keys;
+mod network;
 mod screens;
