@@ -138,6 +138,11 @@ impl Iface {
         Ok(())
     }
 
+    /// Whether only its state keeps it from being a candidate: it is down, or has no MULTICAST flag.
+    pub fn is_unfit(&self) -> bool {
+        matches!(self.candidate(), Err(NotCandidate::Down | NotCandidate::NoMulticast))
+    }
+
     /// Whether it has an address of the family of `like`.
     pub fn has_family(&self, like: IpAddr) -> bool {
         self.addrs.iter().any(|a| a.ip.is_ipv4() == like.is_ipv4())
@@ -148,6 +153,18 @@ impl Iface {
 pub fn candidates(ifaces: &[Iface]) -> Vec<&Iface> {
     let found: Vec<&Iface> = ifaces.iter().filter(|i| i.candidate().is_ok()).collect();
     if found.is_empty() { ifaces.iter().filter(|i| i.kind == IfaceKind::Loopback).collect() } else { found }
+}
+
+/// The interfaces that a diagnosis looks at where none is named: every candidate. With none, whoever asks
+/// means an interface that would be one: those that are down or without the flag, and only then what a
+/// join would fall back to.
+pub fn to_examine(ifaces: &[Iface]) -> Vec<&Iface> {
+    let found: Vec<&Iface> = ifaces.iter().filter(|i| i.candidate().is_ok()).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let unfit: Vec<&Iface> = ifaces.iter().filter(|i| i.is_unfit()).collect();
+    if unfit.is_empty() { candidates(ifaces) } else { unfit }
 }
 
 #[cfg(test)]
@@ -194,5 +211,17 @@ mod tests {
     fn with_no_candidate_left_the_loopback_is_taken() {
         let all = [iface("lo", IfaceKind::Loopback), iface("wg0", IfaceKind::Tunnel)];
         assert_eq!(&*candidates(&all)[0].name, "lo");
+        assert_eq!(&*to_examine(&all)[0].name, "lo");
+    }
+
+    #[test]
+    fn a_diagnosis_looks_at_what_is_down_rather_than_at_the_loopback() {
+        let mut eth = iface("eth0", IfaceKind::Wired);
+        eth.up = false;
+        let mut all = vec![iface("lo", IfaceKind::Loopback), eth, iface("wg0", IfaceKind::Tunnel)];
+        let names = |all: &[Iface]| to_examine(all).iter().map(|i| i.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(&all), ["eth0"]);
+        all.push(iface("eth1", IfaceKind::Wired));
+        assert_eq!(names(&all), ["eth1"], "where there is a candidate it is as for a join");
     }
 }

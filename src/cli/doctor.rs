@@ -6,10 +6,11 @@ use std::time::Duration;
 use clap::Args;
 use crossbeam_channel::{bounded, select};
 
-use crate::base::iface::{Iface, candidates};
+use crate::base::iface::{Iface, candidates, to_examine};
+use crate::base::resolve::Note;
 use crate::base::spec::{IfaceChoice, Spec};
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, interfaces, print, refuse, resolve_groups};
+use crate::cli::{CliError, Exit, interfaces, print, refuse, resolved};
 use crate::doctor::finding::Verdict;
 use crate::doctor::{Examination, Request};
 use crate::export;
@@ -89,17 +90,29 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
             return Err(CliError::could_not(text));
         }
     }
+    let names = |list: Vec<&Iface>| list.into_iter().map(|i| i.name.to_string()).collect::<Vec<_>>();
+    // A join that names no interface would take the loopback; whoever asks why nothing comes means the
+    // interface that is down.
+    let instead = match args.iface.is_empty() && candidates(ifaces).iter().all(|i| i.candidate().is_err()) {
+        true => names(to_examine(ifaces)),
+        false => args.iface.clone(),
+    };
     let mut groups = Vec::new();
     for text in &args.groups {
         let spec = Spec::parse(text).map_err(|e| refuse("", &e))?;
         let unnamed = matches!(spec.ifaces(), IfaceChoice::Unnamed);
         let named =
             !unnamed && !matches!(spec.ifaces(), IfaceChoice::All) || unnamed && !args.iface.is_empty();
-        let text = match unnamed && !args.iface.is_empty() {
-            true => spec.on(IfaceChoice::Named(args.iface.clone())).to_string(),
+        let text = match unnamed && !instead.is_empty() {
+            true => spec.on(IfaceChoice::Named(instead.clone())).to_string(),
             false => text.clone(),
         };
-        for m in resolve_groups(&[text], ifaces)? {
+        let found = resolved(&[text], ifaces)?;
+        // What an interface is like the findings tell.
+        for note in found.notes.iter().filter(|n| !matches!(n, Note::NotCandidate { .. })) {
+            eprintln!("mcscope: note: {note}");
+        }
+        for m in found.memberships {
             if !groups.iter().any(|(have, _): &(Arc<_>, bool)| **have == m) {
                 groups.push((Arc::new(m), named));
             }
@@ -111,7 +124,7 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
             .filter(|i| args.iface.iter().any(|n| **n == *i.name))
             .map(|i| i.name.clone())
             .collect(),
-        (true, true) => candidates(ifaces).into_iter().map(|i| i.name.clone()).collect(),
+        (true, true) => to_examine(ifaces).into_iter().map(|i| i.name.clone()).collect(),
         (true, false) => Vec::new(),
     };
     Ok(Request { groups, ifaces: looked_at, window: args.window, ..Request::default() })

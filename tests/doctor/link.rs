@@ -57,6 +57,34 @@ fn an_interface_that_is_down() {
 }
 
 #[test]
+fn the_only_interface_is_down_and_nobody_names_it() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    lab.ip(2, "link set net0 down");
+    // A join would take the loopback; whoever asks does not mean that.
+    for words in ["239.1.1.1:5004", "[ff15::1]:5004", ""] {
+        let report = ask(&lab, words, &Traffic::Nothing);
+        report.leads_with("fail", "if.down").shows(&["net0"]);
+        assert!(report.outcome.stderr.is_empty(), "{report}");
+    }
+    ask(&lab, "239.1.1.1:5004", &Traffic::Nothing).leads_with("fail", "if.down").cure(&lab);
+    flows(&lab, TO, &Traffic::to(TO));
+    // The route went with the interface.
+    lab.ip(2, "route replace 224.0.0.0/4 dev net0");
+    lab.ip(2, "link set net0 multicast off");
+    let report = ask(&lab, "239.1.1.1:5004", &Traffic::to(TO));
+    report.tells("if.nomulticast").shows(&["net0"]).cure(&lab);
+    ask(&lab, "239.1.1.1:5004", &Traffic::to(TO)).is_well();
+}
+
+#[test]
+fn one_of_two_interfaces_is_down_and_nobody_names_it() {
+    let Some(lab) = lab!(Options { networks: 2, ..Options::default() }) else { return };
+    lab.ip(2, "link set net1 down");
+    let report = ask(&lab, "239.1.1.1:5004", &Traffic::Nothing);
+    report.leads_with("warn", "net.sender").shows(&["net1 is down"]);
+}
+
+#[test]
 fn no_carrier() {
     let Some(lab) = lab!(at_a_switch()) else { return };
     lab.on_switch(0, "ip link set p2 down");

@@ -68,6 +68,11 @@ fn sender(c: &Case<'_>) -> Vec<Judged> {
             .advise(format!("join on {}: `mcscope '{there}'`", o.iface))
             .explaining(true));
     }
+    // Where the user named none, it may be meant to come by one that was passed over.
+    let unfit = c.facts.ifaces.iter().filter(|i| !t.named && i.iface.is_unfit() && i.iface.name != m.iface);
+    let passed: Vec<String> =
+        unfit.filter_map(|i| Some(format!("{} {}", i.iface.name, i.iface.candidate().err()?))).collect();
+    let seen = if passed.is_empty() { seen } else { format!("{seen}; not looked at: {}", passed.join(", ")) };
     one(warn(format!("nothing of {} reaches {}: nobody sends, or it is lost before this host", m.endpoint(), m.iface))
         .seen(seen)
         .advise(format!(
