@@ -7,7 +7,8 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::base::units::count;
 use crate::doctor::checks::window;
-use crate::doctor::finding::{Finding, Funnel, Passage, Report, Scope, Verdict};
+use crate::doctor::finding::{Finding, Funnel, Report, Verdict};
+use crate::doctor::picture::{arrow, cells};
 use crate::export::json::VERSION;
 
 /// One finding, as JSON.
@@ -190,36 +191,23 @@ fn heading(out: &mut String, r: &Report) {
 
 /// The path with the place where the packets die.
 fn picture(out: &mut String, f: &Funnel) {
-    let (mut names, mut counts) = (String::from("  "), String::from("  "));
-    let mut at = None;
-    for (n, s) in f.stages.iter().enumerate() {
-        if n > 0 {
-            names.push_str(" ──▶ ");
-            // The figures stand under the names' first letters.
-            while counts.width() < names.width() {
-                counts.push(' ');
-            }
+    const GAP: usize = 5;
+    let (mut names, mut figures) = (String::new(), String::new());
+    let mut note = None;
+    for c in cells(f, GAP) {
+        // Three lines that grow together, two blanks from the left.
+        let pad = |line: &str| " ".repeat((c.column + 2).saturating_sub(line.width()));
+        if c.column > 0 {
+            let pad = " ".repeat((c.column + 2).saturating_sub(names.width() + GAP));
+            let _ = write!(names, "{pad}{}", arrow(GAP));
         }
-        if s.passage == Passage::Dies {
-            at = Some((names.width(), s));
-        }
-        let figure = match (s.passage, s.count) {
-            (Passage::Dies, Some(n)) if s.scope == Scope::Group => format!("✕ {}", count(n)),
-            (Passage::Dies, _) => "✕".to_owned(),
-            (Passage::Unreached, _) => String::new(),
-            (Passage::Unknown, _) | (_, None) => "?".to_owned(),
-            (_, Some(n)) => format!("+{}", count(n)),
-        };
-        counts.push_str(&figure);
-        names.push_str(s.station.word());
-        // A long figure widens its column.
-        while names.width() < counts.width() {
-            names.push(' ');
-        }
+        let _ = write!(names, "{}{}", pad(&names), c.station.word());
+        let _ = write!(figures, "{}{}", pad(&figures), c.figure);
+        note = note.or(c.note.map(|n| format!("{}└ {n}", " ".repeat(c.column + 2))));
     }
-    let _ = writeln!(out, "{}\n{}", names.trim_end(), counts.trim_end());
-    if let Some((column, s)) = at {
-        let _ = writeln!(out, "{}└ {}", " ".repeat(column), s.note.as_deref().unwrap_or("they die here"));
+    let _ = writeln!(out, "{names}\n{}", figures.trim_end());
+    if let Some(note) = note {
+        let _ = writeln!(out, "{note}");
     }
     if !f.cannot_separate.is_empty() {
         out.push('\n');
@@ -304,7 +292,7 @@ fn wrapped(out: &mut String, first: &str, rest: &str, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::{Fate, Remedy, Stage, Station};
+    use crate::doctor::finding::{Fate, Passage, Remedy, Scope, Stage, Station};
 
     fn finding_of(id: &'static str, verdict: Verdict, explains: bool) -> Finding {
         Finding {

@@ -12,6 +12,7 @@ use crate::ui::shared::Shared;
 use crate::ui::widget::table::Column;
 
 pub mod charts;
+pub mod doctor;
 pub mod events;
 pub mod feed;
 pub mod fields;
@@ -53,6 +54,8 @@ pub enum Kind {
     Histogram,
     /// Two streams as one feed.
     Feed,
+    /// Why the selected group does not arrive.
+    Doctor,
 }
 
 /// What a pane made of a command.
