@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 use serde::Deserialize;
 use thiserror::Error;
+use toml::Spanned;
+
+use crate::model::rules::Rule;
+
+mod rules;
 
 use crate::net::privilege;
 
@@ -61,6 +66,12 @@ pub struct Config {
     pub resolve: Option<bool>,
     /// Receive buffer of each membership in bytes, as in `"4MiB"`; the system's default when absent.
     pub rcvbuf: Option<String>,
+    /// What streams are and where they count, before any recognition; the first rule that holds for
+    /// a stream counts.
+    #[serde(skip)]
+    pub rules: Vec<Rule>,
+    /// The same as it is written.
+    protocol: Vec<Spanned<rules::Entry>>,
 }
 
 /// Where the files are.
@@ -140,7 +151,8 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Config, String> {
-        let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
+        let mut config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
+        config.rules = rules::read(text, &config.protocol)?;
         if let Some(theme) = &config.theme
             && !["dark", "light", "mono"].contains(&theme.as_str())
         {

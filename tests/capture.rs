@@ -319,3 +319,46 @@ fn a_lost_carrier_and_an_interface_made_anew_are_joined_again() {
         w.packets.values().all(|&n| n > 50)
     });
 }
+
+#[test]
+fn a_sender_is_blocked_and_let_through_again() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let mut w = Watching::start(&lab);
+    w.join(0, "239.1.1.1");
+    w.join(1, "239.1.1.2");
+    w.until("memberships", |w| w.told(joined) == 2);
+    let sender = lab.v4(2).into();
+    let send = || lab.inside(2, || Sending::to("239.1.1.1:5004").on("net0").count(20).pps(2000).go());
+    let filters = |w: &Watching| w.told(|u| matches!(u, Update::Filter(..)));
+    send();
+    w.until("traffic", |w| w.packets == BTreeMap::from([(0, 20)]));
+    w.engine.command(Command::Block(MembershipId(0), sender));
+    w.until("a filter", |w| filters(w) == 1);
+    send();
+    // When this one is through, so are those before it.
+    lab.inside(2, || Sending::to("239.1.1.2:5004").on("net0").count(1).go());
+    w.until("the one after the blocked ones", |w| w.packets.contains_key(&1));
+    w.engine.command(Command::Unblock(MembershipId(0), sender));
+    w.until("no filter", |w| filters(w) == 2);
+    send();
+    w.until("traffic again", |w| w.packets[&0] >= 40);
+    assert_eq!(w.packets, BTreeMap::from([(0, 40), (1, 1)]), "what was blocked is not counted");
+}
+
+#[test]
+fn a_responder_answers_from_a_ring_as_from_a_socket() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let sandbox = Sandbox::new();
+    let words = "respond 239.1.1.1%net0:7645 [ff05::77%net0]:7645 --capture ring";
+    let mut program = support::program::start(&sandbox, Some((&lab, 1)), words);
+    for _ in 0..2 {
+        program.wait_line("a join", |l| l.contains("joined"));
+    }
+    for group in ["239.1.1.1%net0:7645", "[ff05::77%net0]:7645"] {
+        let words = format!("send {group} -c 3 --rate 50 --await-reply 700ms");
+        let outcome = support::program::run(&sandbox, Some((&lab, 2)), &words).code(0);
+        let answers = outcome.stdout.lines().filter(|l| l.contains("answer to number")).count();
+        assert_eq!(answers, 3, "{outcome}");
+    }
+    support::program::interrupt(program).prints("3 datagrams heard, 3 answered");
+}

@@ -104,7 +104,7 @@ fn a_line_that_is_not_understood_is_an_error_and_not_skipped() {
         ("at 0s from 10.0.0.1:5000 rtp seq=0..9 dorp=4", ":3: rtp does not know dorp="),
         ("at 0s from 10.0.0.1:5000 rtq seq=0..9", ":3: there is no payload rtq"),
         ("expect source 10.0.0.1:5000 lots=4", ":3: source 10.0.0.1:5000: there is no figure lots"),
-        ("after 3s reset", ":3: a line begins with group, at, until, expect or #, not with after"),
+        ("after 3s reset", ":3: a line begins with group, rule, at, until, expect or #, not with after"),
     ] {
         assert_eq!(check(&format!("{SMALL}{line}\n")), [error], "{line}");
     }

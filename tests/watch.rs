@@ -51,9 +51,22 @@ fn is_time(v: &Value) -> bool {
 }
 
 const STATS: &str = "v type time scope group port iface source sources state packets payload_bytes ip_bytes \
-    truncated size_min_bytes size_mean_bytes size_max_bytes lost duplicates reordered socket_drops nic_drops \
-    not_analysed not_analysed_bytes ttl dscp protocol ours gap_min_ns gap_mean_ns gap_max_ns first_time \
-    last_time packets_interval payload_interval_bytes packets_pps payload_bps ip_bps lines_dropped";
+    joined vlan groups wire_packets not_delivered bad_checksums groups_evicted tagged_packets \
+    truncated fragmented size_min_bytes size_mean_bytes size_max_bytes lost lost_here lost_unclear \
+    lost_at_start duplicates reordered socket_drops nic_drops not_analysed not_analysed_bytes ttl dscp \
+    protocol ours gap_min_ns gap_mean_ns gap_max_ns first_time last_time packets_interval payload_interval_bytes packets_pps payload_bps ip_bps lines_dropped \
+    loss_events longest_gap rfc3550_lost late_max late_max_ns restarts strays counter counter_by \
+    counter_confidence confidence reason jitter_ns jitter_mean_ns jitter_max_ns clock_hz drift_ppm gap_p50_ns \
+    gap_p90_ns gap_p99_ns gap_p999_ns silence_max_ns peak_1ms_packets peak_1ms_bps peak_10ms_packets \
+    peak_10ms_bps peak_100ms_packets peak_100ms_bps ttl_min ttl_max ttl_changes dscp_changes ecn ecn_changes";
+
+/// What `final` lines have beside these.
+const SHAPE: &str = "sizes gaps streams reading";
+
+/// What is null where nothing numbered was sent and nothing has a media clock.
+const UNNUMBERED: &str = "lost lost_here lost_unclear lost_at_start duplicates reordered loss_events longest_gap \
+    rfc3550_lost late_max late_max_ns restarts strays counter counter_by counter_confidence confidence reason \
+    jitter_ns jitter_mean_ns jitter_max_ns clock_hz drift_ppm streams";
 
 #[test]
 fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
@@ -91,7 +104,9 @@ fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
     for p in &packets {
         assert_eq!(
             fields(p),
-            set("v type time group port iface source size_bytes ttl dscp ours protocol preview payload_hex")
+            set(
+                "v type time group port iface joined source size_bytes ttl dscp ours protocol preview payload_hex"
+            )
         );
         assert_eq!(nulls(p), set("protocol"), "{p}");
         assert_eq!((&p["group"], &p["port"]), (&group.ip().to_string().into(), &21001.into()));
@@ -105,7 +120,7 @@ fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
     assert_eq!(scopes, ["total", "interface", "group", "source"], "every scope once, and at the end");
     assert_eq!(lines[lines.len() - 4..].iter().collect::<Vec<_>>(), finals);
     for f in &finals {
-        assert_eq!(fields(f), set(STATS));
+        assert_eq!(fields(f), set(&format!("{STATS} {SHAPE}")));
         assert_eq!(counted(f), total(&sent.counts), "{f}");
         assert_eq!(f["ip_bytes"], 312 + 3 * 28, "{f}");
         assert_eq!((&f["size_min_bytes"], &f["size_mean_bytes"]), (&0.into(), &104.0.into()));
@@ -115,15 +130,46 @@ fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
         assert!(rate("packets_pps") > 0.0 && rate("ip_bps") > rate("payload_bps"), "{f}");
     }
     // Nothing numbered was sent: its loss cannot be known. What belongs to another scope is absent.
-    let unnumbered = "lost duplicates reordered";
-    let marks = "ttl dscp protocol ours";
-    let times = "gap_min_ns gap_mean_ns gap_max_ns first_time last_time";
-    let nothing_of = |more: &str| format!("{unnumbered} source state {marks} {times} {more}");
+    let marks = "ttl dscp protocol ours ttl_min ttl_max ttl_changes dscp_changes ecn ecn_changes";
+    let times = "gap_min_ns gap_mean_ns gap_max_ns first_time last_time gap_p50_ns gap_p90_ns gap_p99_ns \
+        gap_p999_ns silence_max_ns peak_1ms_packets peak_1ms_bps peak_10ms_packets peak_10ms_bps \
+        peak_100ms_packets peak_100ms_bps sizes gaps";
+    // Without a tap nothing is known of the wire.
+    let wire = "vlan wire_packets not_delivered bad_checksums groups_evicted tagged_packets";
+    let nothing_of =
+        |more: &str| format!("{UNNUMBERED} {wire} joined source state {marks} {times} reading {more}");
     assert_eq!(nulls(finals[0]), set(&nothing_of("group port iface")));
     assert_eq!(nulls(finals[1]), set(&nothing_of("group port lines_dropped")));
-    assert_eq!(nulls(finals[2]), set(&format!("{unnumbered} {marks} source nic_drops lines_dropped")));
+    assert_eq!(
+        nulls(finals[2]),
+        set(&format!("{UNNUMBERED} {wire} groups {marks} source nic_drops lines_dropped reading"))
+    );
     let elsewhere = "socket_drops nic_drops not_analysed not_analysed_bytes sources lines_dropped protocol";
-    assert_eq!(nulls(finals[3]), set(&format!("{unnumbered} {elsewhere}")));
+    assert_eq!(nulls(finals[3]), set(&format!("{UNNUMBERED} {wire} groups {elsewhere}")));
+    let sizes = |f: &Value| -> Vec<u64> {
+        f["sizes"].as_array().expect("classes").iter().filter_map(|c| c["packets"].as_u64()).collect()
+    };
+    for f in &finals[2..] {
+        assert_eq!(
+            sizes(f),
+            [2, 0, 0, 1, 0, 0, 0, 0, 0],
+            "12, 300 and 0 bytes in classes up to 64, 128, 256, 512"
+        );
+        assert_eq!(f["sizes"][3]["to_bytes"], 512);
+        let gaps: u64 = f["gaps"].as_array().expect("gaps").iter().filter_map(|g| g["count"].as_u64()).sum();
+        assert_eq!(gaps, 2, "three datagrams have two gaps between them");
+        assert!(f["gap_p99_ns"].as_u64() <= f["gap_max_ns"].as_u64(), "{f}");
+        assert!(f["silence_max_ns"].as_u64() >= f["gap_max_ns"].as_u64(), "{f}");
+        assert!(f["peak_1ms_bps"].as_f64() >= Some(300.0 * 8.0 * 1000.0), "300 bytes in a millisecond: {f}");
+        assert!(f["peak_100ms_packets"].as_u64() <= Some(3), "{f}");
+    }
+    assert_eq!(
+        (&finals[3]["ecn"], &finals[3]["ttl_min"], &finals[3]["ttl_max"]),
+        (&0.into(), &9.into(), &9.into())
+    );
+    assert_eq!((&finals[3]["ttl_changes"], &finals[3]["dscp_changes"]), (&0.into(), &0.into()));
+    let said = finals[3]["reading"].as_str().expect("a reading");
+    assert!(said.contains("no counter is known in this payload"), "{said}");
     assert_eq!((&finals[2]["state"], &finals[3]["state"]), (&"live".into(), &"live".into()));
     assert_eq!((&finals[3]["ttl"], &finals[3]["dscp"]), (&9.into(), &46.into()));
     assert_eq!(finals[0]["lines_dropped"], 0);
@@ -179,8 +225,54 @@ fn probes_are_recognised_and_a_source_says_what_it_lost() {
         // The last number is left out, and nobody can miss what comes after the highest seen.
         assert_eq!(f["lost"], sent.dropped - 1, "{f}");
     }
-    assert_eq!(last(&lines, "source", |_| true)["protocol"], of_type(&lines, "packet")[0]["protocol"]);
+    let source = last(&lines, "source", |_| true);
+    assert_eq!(source["protocol"], of_type(&lines, "packet")[0]["protocol"]);
+    assert_eq!((&source["confidence"], &source["counter_by"]), (&"certain".into(), &"protocol".into()));
+    assert!(source["reason"].as_str().is_some_and(|r| r.contains("fixed bytes")), "{source}");
+    assert_eq!((&source["longest_gap"], &source["loss_events"]), (&1.into(), &source["lost"]), "{source}");
+    assert!(source["late_max"].as_u64() > Some(0) && source["late_max_ns"].as_u64() > Some(0), "{source}");
+    assert_eq!((&source["lost_here"], &source["lost_unclear"]), (&0.into(), &0.into()), "{source}");
+    let said = format!("{} lost between sender and this host; nothing was dropped here", sent.dropped - 1);
+    assert!(source["reading"].as_str().is_some_and(|r| r.starts_with(&said)), "{source}");
+    let streams = source["streams"].as_array().expect("one run of the probe");
+    assert_eq!((streams.len(), &streams[0]["lost"]), (1, &source["lost"]), "{streams:?}");
+    assert!(streams[0]["rfc3550_lost"].is_null(), "only RTP has it");
     assert!(of_type(&lines, "packet")[0]["protocol"].is_string());
+}
+
+#[test]
+fn what_the_user_says_of_a_stream_comes_before_recognition() {
+    let (sandbox, group) = (Sandbox::new(), own_group(21014));
+    let text = "[[protocol]]\nhex = \"4d 53\"\nname = \"house feed\"\nseq = \"seq:2:2:le\"\n";
+    let settings = sandbox.write("settings.toml", text);
+    let words = format!("--config {} --filter protocol=house-feed {}", settings.display(), on_lo(group));
+    let mut program = watch(&sandbox, None, &words, 1);
+    for n in [250u16, 251, 255, 256, 257] {
+        let payload = [b"MS".as_slice(), &n.to_le_bytes()].concat();
+        sending_on_lo(group).payload(Payload::Bytes(payload)).sizes(&[4]).count(1).port(30_014).go();
+    }
+    until_total(&mut program, 5);
+    let lines = interrupt(program).json();
+    let packets = of_type(&lines, "packet");
+    assert_eq!(packets.len(), 5, "the filter knows the name");
+    assert!(packets.iter().all(|p| p["protocol"] == "house-feed"), "{packets:?}");
+    let source = last(&lines, "source", |_| true);
+    assert_eq!((&source["lost"], &source["counter"]), (&3.into(), &"seq:2:2:le".into()), "{source}");
+    assert_eq!((&source["counter_by"], &source["confidence"]), (&"user".into(), &"certain".into()));
+    assert_eq!(source["reason"], "your rule says so (settings, line 1)");
+
+    // The command line comes first.
+    let words = format!("{words} --protocol :21014=seq:off --duration 1s");
+    let program = watch(&sandbox, None, &words, 1);
+    sending_on_lo(group).payload(Payload::Bytes(b"MS\x01\x00".to_vec())).count(3).go();
+    let lines = program.wait().code(0).json();
+    assert!(last(&lines, "source", |_| true)["lost"].is_null());
+
+    let wrong = run(&sandbox, None, &format!("watch {} --protocol :21014=rpt", on_lo(group))).code(2);
+    wrong.complains(":21014=rpt\n       ^^^ no protocol of this name is known");
+    sandbox.write("settings.toml", "# rules\n[[protocol]]\nport = 1\nseq = \"seq:4:9\"\n");
+    let wrong = run(&sandbox, None, &format!("watch --config {} {}", settings.display(), on_lo(group)));
+    wrong.code(2).complains("line 4: seq = \"seq:4:9\": the width is 1 to 8 bytes");
 }
 
 #[test]
@@ -311,7 +403,10 @@ fn csv_has_a_heading_and_a_row_for_each_packet_or_statistic() {
     let (sandbox, group) = (Sandbox::new(), own_group(21012));
     let mut program = start(&sandbox, None, &format!("watch --format csv --count 2 {}", on_lo(group)));
     let heading = program.wait_line("the heading", |_| true);
-    assert_eq!(heading, "time,group,port,iface,source,size_bytes,ttl,dscp,protocol,preview,payload_hex");
+    assert_eq!(
+        heading,
+        "time,group,port,iface,source,size_bytes,ttl,dscp,protocol,preview,payload_hex,joined"
+    );
     // CSV has no line for a join: the system's own list says when it stands.
     joined(group);
     let sent = sending_on_lo(group).payload(Payload::Bytes(br#"a "b", c"#.into())).sizes(&[8]).count(2).go();
@@ -323,7 +418,7 @@ fn csv_has_a_heading_and_a_row_for_each_packet_or_statistic() {
     assert!(is_time(&time.into()), "{outcome}");
     let begins = format!("{},21012,lo,{from},8,1,0,,\"", group.ip());
     assert!(rest.starts_with(&begins), "{outcome}");
-    assert!(rest.contains(r#"a ""b"", c"#) && rest.ends_with(",61202262222c2063"), "{outcome}");
+    assert!(rest.contains(r#"a ""b"", c"#) && rest.ends_with(",61202262222c2063,true"), "{outcome}");
 
     let words = format!("watch --format csv --stats-only --interval 50ms --duration 300ms {}", on_lo(group));
     let outcome = run(&sandbox, None, &words).code(0);

@@ -53,6 +53,11 @@ pub fn label(dscp: u8) -> String {
     name(dscp).map_or_else(|| dscp.to_string(), str::to_owned)
 }
 
+/// The name of an ECN field, the two bits beside the code point (RFC 3168 section 5).
+pub fn ecn(value: u8) -> &'static str {
+    ["not-ECT", "ECT(1)", "ECT(0)", "CE"][usize::from(value & 3)]
+}
+
 /// Every name, in the order of the values.
 pub fn names() -> impl Iterator<Item = &'static str> {
     NAMES.iter().map(|(name, _)| *name)

@@ -97,6 +97,46 @@ impl SourceFilter {
     }
 }
 
+impl SourceFilter {
+    /// Only this sender.
+    pub fn only(source: IpAddr) -> SourceFilter {
+        SourceFilter::Include(vec![source])
+    }
+
+    /// The filter that keeps out a sender that this one lets through, or lets through one that it keeps
+    /// out; `None` where nobody would be left.
+    pub fn toggled(&self, source: IpAddr) -> Option<SourceFilter> {
+        let with = |list: &[IpAddr]| list.iter().copied().chain([source]).collect();
+        let without = |list: &[IpAddr]| list.iter().copied().filter(|a| *a != source).collect::<Vec<_>>();
+        match self {
+            SourceFilter::Any => Some(SourceFilter::Exclude(vec![source])),
+            SourceFilter::Exclude(list) if !list.contains(&source) => Some(SourceFilter::Exclude(with(list))),
+            SourceFilter::Exclude(list) if list.len() == 1 => Some(SourceFilter::Any),
+            SourceFilter::Exclude(list) => Some(SourceFilter::Exclude(without(list))),
+            SourceFilter::Include(list) if !list.contains(&source) => Some(SourceFilter::Include(with(list))),
+            SourceFilter::Include(list) if list.len() == 1 => None,
+            SourceFilter::Include(list) => Some(SourceFilter::Include(without(list))),
+        }
+    }
+}
+
+impl fmt::Display for SourceFilter {
+    /// In words: `everybody`, `only 10.1.2.20`, `everybody but 10.1.2.20 and 2 more`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SourceFilter::Any | SourceFilter::Exclude(_) => "everybody",
+            SourceFilter::Include(_) => "only",
+        })?;
+        let (first, more) = match self.sources() {
+            [] => return Ok(()),
+            [first, more @ ..] => (first, more.len()),
+        };
+        f.write_str(if matches!(self, SourceFilter::Exclude(_)) { " but " } else { " " })?;
+        write!(f, "{first}")?;
+        if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+    }
+}
+
 /// The number of a row for as long as the program runs; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MembershipId(pub u32);
@@ -198,6 +238,30 @@ mod tests {
             filter: SourceFilter::Include(vec!["10.1.2.20".parse().unwrap()]),
         };
         assert_eq!(m.to_string(), "10.1.2.20@232.1.1.1%eth0:5004");
+    }
+
+    #[test]
+    fn a_toggled_filter_turns_one_sender_around_and_never_keeps_everybody_out() {
+        let a: IpAddr = "10.0.0.1".parse().unwrap();
+        let b: IpAddr = "10.0.0.2".parse().unwrap();
+        let filters = [
+            SourceFilter::Any,
+            SourceFilter::Exclude(vec![a]),
+            SourceFilter::Exclude(vec![a, b]),
+            SourceFilter::only(b),
+            SourceFilter::Include(vec![a, b]),
+        ];
+        for f in filters {
+            let t = f.toggled(a).unwrap();
+            assert_eq!((t.passes(a), t.passes(b)), (!f.passes(a), f.passes(b)), "{f}");
+            // And back again, to what lets the same through.
+            assert_eq!(t.toggled(a).map(|u| u.passes(a)), Some(f.passes(a)), "{f}");
+        }
+        assert_eq!(SourceFilter::only(a).toggled(a), None);
+        let words = |f: SourceFilter| f.to_string();
+        assert_eq!(words(SourceFilter::Any), "everybody");
+        assert_eq!(words(SourceFilter::only(a)), "only 10.0.0.1");
+        assert_eq!(words(SourceFilter::Exclude(vec![a, b])), "everybody but 10.0.0.1 and 1 more");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod dscp;
 pub mod group;
 pub mod iface;
 pub mod joined;
+pub mod prefix;
 pub mod registry;
 pub mod resolve;
 pub mod spec;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::ui::screen::Event;
 use crossbeam_channel::select;
 
-use crate::base::group::MembershipId;
+use crate::base::group::{Endpoint, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::resolve;
@@ -21,6 +21,7 @@ use crate::cli::{CliError, Common, Exit, interfaces, local_offset, loopback, res
 use crate::config::Places;
 use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, PingJob, Plan, SendJob};
 use crate::engine::demo::{self, Demo};
+use crate::model::counter::Choice;
 use crate::model::event::EventKind;
 use crate::model::group::Origin;
 use crate::model::pair::Who;
@@ -114,6 +115,7 @@ pub fn run(
         terminal,
         places: places.filter(|_| !demo),
         resolve: !common.no_resolve && config.resolve.unwrap_or(true),
+        looked_at: None,
         exit: None,
     };
     let outcome = dash.run();
@@ -188,6 +190,8 @@ struct Dashboard {
     terminal: Terminal,
     places: Option<Places>,
     resolve: bool,
+    /// The stream that the model was last told of as looked at.
+    looked_at: Option<(MembershipId, Endpoint)>,
     exit: Option<Exit>,
 }
 
@@ -276,11 +280,27 @@ impl Dashboard {
         let ctx = scene.ctx(screen.selected());
         let drawn = terminal.draw(|frame| screen.draw(frame, &ctx))?;
         if drawn {
+            self.look();
             for action in self.screen.asks(self.scene.session.model.now()) {
                 self.act(action)?;
             }
         }
         Ok(drawn)
+    }
+
+    /// Tells the model which stream somebody looks at, and which no more.
+    fn look(&mut self) {
+        let (at, model) = (self.screen.looked_at(), &mut self.scene.session.model);
+        if at == self.looked_at {
+            return;
+        }
+        if let Some((id, _)) = self.looked_at {
+            model.look_at(id, None);
+        }
+        if let Some((id, from)) = at {
+            model.look_at(id, Some(from));
+        }
+        self.looked_at = at;
     }
 
     fn input(&mut self, event: Event) -> std::io::Result<()> {
@@ -351,11 +371,22 @@ impl Dashboard {
             Action::Respond(id, mode) => self.scene.session.respond(id, mode),
             Action::Block(id, ip) => self.scene.session.command(Command::Block(id, ip)),
             Action::Unblock(id, ip) => self.scene.session.command(Command::Unblock(id, ip)),
+            Action::Filter(id, f) => self.scene.session.command(Command::Filter(id, f)),
             Action::SetProtocol(id, from, word) => {
                 let protocol = word.and_then(wire::by_id);
                 if self.scene.session.model.set_protocol(id, from, protocol) {
                     let what = protocol.map_or("what it is recognised as", |p| p.name);
                     self.screen.say(format!("{from} is taken for {what} · P: another"));
+                }
+            }
+            Action::ChooseCounter(id, from, choice) => {
+                if self.scene.session.model.choose_counter(id, from, choice) {
+                    let how = match choice {
+                        Choice::Find => "by the protocol's own counter, or by one that is found".to_owned(),
+                        Choice::Off => "by nothing: no losses are told".to_owned(),
+                        Choice::At(c) => format!("by {}", c.words()),
+                    };
+                    self.screen.say(format!("{from} is counted {how} · P: another"));
                 }
             }
             Action::Resolve(ip) => {

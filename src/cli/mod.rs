@@ -24,6 +24,7 @@ use crate::base::units;
 use crate::config::{Config, Places};
 use crate::export::table;
 use crate::model::group::Origin;
+use crate::model::rules::Rule;
 use crate::model::{Settings, filter};
 use crate::net::socket::{Receiver, SocketOptions};
 use crate::net::{iface, limits};
@@ -107,6 +108,14 @@ parentheses join them. As in: 'rtp and lost > 0', 'source 10.1.2.0/24 or iface e
 'size >= 1000 not port 5353', 'hex \"de ad\"', 'rate > 1.5Mbit'. lost, rate and other counts are those of the \
 packet's source at the moment. A comparison with what a packet does not have is false.";
 
+const RULE_HELP: &str = "What streams are, or where they count, before mcscope recognises them by itself: \
+[WHERE=]WHAT. WHERE is a group (239.1.1.1), a range of them (239.1.0.0/16), either with :PORT behind ([ff15::1]:5004), \
+or :PORT alone; everywhere without it. WHAT is a protocol (rtp, mpegts, json …, as in the filter), a counter \
+(seq:OFFSET:WIDTH[:le|be][:STEP] in bytes from the start of the payload, big endian without le; seq:off for none), or \
+both with a comma between, as in 239.1.1.1:5004=rtp or :9000=seq:4:2:le. Can be given several times: the first that \
+holds for a stream counts, then the [[protocol]] rules of the settings file, which can also look at the sender and \
+at bytes of the payload.";
+
 /// An oscilloscope for IP multicast: join groups, see who sends what and what is lost.
 #[derive(Parser)]
 #[command(name = "mcscope", version, about, after_help = GROUPS_HELP, args_conflicts_with_subcommands = true)]
@@ -152,6 +161,11 @@ struct Common {
     /// cheaper but needs CAP_NET_RAW and sees what the firewall would keep away
     #[arg(long, value_enum, value_name = "HOW", default_value_t = CaptureArg::Sockets)]
     capture: CaptureArg,
+
+    /// What a stream is, or where it counts, before mcscope recognises it by itself: [WHERE=]WHAT, as in
+    /// 239.1.1.1:5004=rtp or :9000=seq:4:2:le; can be given several times, the first that holds counts
+    #[arg(long = "protocol", value_name = "RULE", long_help = RULE_HELP)]
+    protocols: Vec<String>,
 
     /// Do not look up the names of senders
     #[arg(long)]
@@ -344,16 +358,22 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             dashboard(cli.groups, cli.demo, cli.theme, &cli.wire, &cli.common)
         }
         Some(Command::Demo { theme }) => {
-            let common =
-                Common { rcvbuf: None, capture: CaptureArg::Sockets, no_resolve: false, config: None };
+            let common = Common {
+                rcvbuf: None,
+                capture: CaptureArg::Sockets,
+                protocols: Vec::new(),
+                no_resolve: false,
+                config: None,
+            };
             dashboard(Vec::new(), true, theme, &WireArgs::default(), &common)
         }
         Some(Command::Watch(args)) => {
+            // The settings may name protocols, which the filter may ask for.
+            let (config, _) = settings(&args.common)?;
             let filter = match &args.filter {
                 Some(text) => filter::parse(text).map_err(|e| refuse("--filter", &e))?,
                 None => filter::Expr::default(),
             };
-            let (config, _) = settings(&args.common)?;
             let ifaces = interfaces()?;
             let rows =
                 if args.groups.is_empty() { Vec::new() } else { resolve_groups(&args.groups, &ifaces)? };
@@ -496,6 +516,12 @@ fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, Cli
 
 fn start(ifaces: &[Iface], common: &Common, config: &Config, keep: Settings) -> Result<Session, CliError> {
     wire::start(ifaces, common, config, keep, Depth::Off)
+}
+
+/// The rules of the command line, then those of the settings.
+fn rules(common: &Common, config: &Config) -> Result<Vec<Rule>, CliError> {
+    let typed = common.protocols.iter().map(|text| Rule::parse(text).map_err(|e| refuse("--protocol", &e)));
+    typed.chain(config.rules.iter().cloned().map(Ok)).collect()
 }
 
 /// Seconds east of UTC of local time at a moment.

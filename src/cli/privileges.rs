@@ -63,7 +63,7 @@ pub(super) fn sockets_open() -> Option<String> {
         return Some("there were no privileges to give up".to_owned());
     }
     let lost: Vec<&str> = [
-        (Capability::NetRaw, "packet rings"),
+        (Capability::NetRaw, "packet rings and taps"),
         (Capability::NetBindService, "ports below 1024"),
         (Capability::NetAdmin, "receive buffers beyond net.core.rmem_max"),
         (Capability::SysPtrace, "the names of other users' processes"),

@@ -8,6 +8,7 @@ use crate::base::batch::Batch;
 use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
+use crate::base::tap::Depth;
 use crate::base::units;
 use crate::cli::privileges;
 use crate::engine::command::{
@@ -15,7 +16,7 @@ use crate::engine::command::{
 };
 use crate::engine::{Engine, Options};
 use crate::model::event::EventKind;
-use crate::model::group::{JoinState, Origin};
+use crate::model::group::{Group, JoinState, Origin};
 use crate::model::pair::{PairId, Who};
 use crate::model::pairs::PairError;
 use crate::model::seen::Sight;
@@ -45,6 +46,8 @@ pub struct Session {
     left: Vec<Vec<LeftRow>>,
     held: Option<Box<Batch>>,
     held_sight: Option<Box<Sight>>,
+    /// Whether taps were asked for at the start.
+    taps: bool,
     /// Nothing is joined, whoever asks.
     no_join: bool,
     /// Names of addresses, as far as they were looked up.
@@ -76,6 +79,7 @@ impl Session {
             left: Vec::new(),
             held: None,
             held_sight: None,
+            taps: options.tap > Depth::Off,
             no_join: false,
             names: HashMap::new(),
             sends: Vec::new(),
@@ -301,7 +305,7 @@ impl Session {
             self.model.note(EventKind::Send, None, text.clone(), clock::now());
             self.ended.push(text);
         }
-        let settled = matches!(update, Update::Joined(..) | Update::Failed { .. });
+        let settled = matches!(update, Update::Joined(..) | Update::Failed { .. } | Update::Tap(..));
         let moved = match &update {
             Update::Joined(id, _) | Update::Failed { id, .. } | Update::Filter(id, ..) => Some(*id),
             _ => None,
@@ -320,6 +324,11 @@ impl Session {
     /// Gives up the privileges when every row has its socket or has failed.
     fn drop_privileges(&mut self) {
         if self.model.groups().any(|g| matches!(g.join, JoinState::Joining)) {
+            return;
+        }
+        // Taps are sockets too: the one of a row's interface is opened when the row stands.
+        let tapped = |g: &Group| g.since.is_none() || self.model.wire().iface(&g.membership.iface).is_some();
+        if self.taps && (self.model.wire().ifaces().next().is_none() || !self.model.groups().all(tapped)) {
             return;
         }
         if let Some(text) = privileges::sockets_open() {

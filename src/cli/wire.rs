@@ -7,7 +7,7 @@ use crate::base::group::Membership;
 use crate::base::iface::Iface;
 use crate::base::tap::Depth;
 use crate::cli::session::Session;
-use crate::cli::{CliError, Common, socket_options};
+use crate::cli::{CliError, Common, rules, socket_options};
 use crate::config::Config;
 use crate::engine::Options;
 use crate::engine::command::Command;
@@ -90,7 +90,10 @@ pub(super) fn start(
         // Before anything is joined: with sockets instead, the figures would be others.
         ring::available().map_err(|e| CliError::could_not(e.to_string()))?;
     }
+    let rules = rules(common, config)?;
     let options = Options { capture, sockets: socket_options(common, config)?, tap };
-    Session::start(ifaces, options, keep)
-        .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))
+    let mut session = Session::start(ifaces, options, keep)
+        .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))?;
+    session.model.set_rules(rules);
+    Ok(session)
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::group::{Endpoint, Membership, MembershipId};
+use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::base::iface::Iface;
 use crate::base::tap::Depth;
 use crate::model::event::EventKind;
@@ -37,6 +37,8 @@ pub enum Command {
     Block(MembershipId, IpAddr),
     /// Let a blocked source through again.
     Unblock(MembershipId, IpAddr),
+    /// Let just these senders of a row through.
+    Filter(MembershipId, SourceFilter),
     /// Answer what arrives on a row.
     Respond(MembershipId, Respond),
     /// Start to send.

@@ -1,13 +1,12 @@
 //! What one membership receives: its socket, the turn that empties it, and the account of it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::batch::{Account, Batch, Capture};
 use crate::base::group::{Membership, MembershipId};
 use crate::engine::command::{Respond, Update};
-use crate::engine::listener::{Shared, Start};
+use crate::engine::listener::{Change, Shared, Start};
 use crate::engine::responder::Responder;
 use crate::model::event::EventKind;
 use crate::model::group::Buffer;
@@ -257,37 +256,19 @@ impl Intake {
         self.say(Update::Responding(self.id, mode));
     }
 
-    /// Blocks a sender, or lets it through.
-    pub fn filter(&mut self, ip: IpAddr, block: bool) {
-        use crate::base::group::SourceFilter::{Any, Exclude, Include};
-        let outcome = if block { self.socket.block(ip) } else { self.socket.unblock(ip) };
-        if let Err(e) = outcome {
-            self.say(Update::Note(EventKind::Note, Some(self.id), e.to_string()));
-            return;
-        }
-        let mut m = (*self.membership).clone();
-        m.filter = match (std::mem::take(&mut m.filter), block) {
-            (Any, true) => Exclude(vec![ip]),
-            (Any, false) => Any,
-            (Exclude(mut list), true) => {
-                list.push(ip);
-                Exclude(list)
-            }
-            (Exclude(mut list), false) => {
-                list.retain(|&a| a != ip);
-                if list.is_empty() { Any } else { Exclude(list) }
-            }
-            (Include(mut list), true) => {
-                list.retain(|&a| a != ip);
-                Include(list)
-            }
-            (Include(mut list), false) => {
-                list.push(ip);
-                Include(list)
-            }
+    /// Changes who is let through.
+    pub fn filter(&mut self, change: Change) {
+        let words = change.words();
+        let outcome = match change {
+            Change::Block(ip) => self.socket.block(ip),
+            Change::Unblock(ip) => self.socket.unblock(ip),
+            Change::To(filter) => self.socket.set_filter(filter),
         };
-        self.membership = Arc::new(m);
-        let text = format!("{} {ip} on {}", if block { "blocked" } else { "let through" }, self.membership);
+        if let Err(e) = outcome {
+            return self.say(Update::Note(EventKind::Note, Some(self.id), e.to_string()));
+        }
+        self.membership = Arc::new(self.socket.membership().clone());
+        let text = format!("{} on {}: {words}", self.membership.endpoint(), self.membership.iface);
         self.say(Update::Filter(self.id, self.membership.clone(), text));
     }
 

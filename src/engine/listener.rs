@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::base::batch::{Account, Batch, Capture};
-use crate::base::group::{Membership, MembershipId};
+use crate::base::group::{Membership, MembershipId, SourceFilter};
 use crate::engine::command::{Respond, Update};
 use crate::engine::gather::{Gather, longest};
 use crate::engine::gatherer::{Gatherers, Guest, way_home};
@@ -51,11 +51,29 @@ pub(super) enum Message {
         ifindex: u32,
         why: String,
     },
-    Block(IpAddr),
-    Unblock(IpAddr),
+    Filter(Change),
     Respond(Respond),
     /// The addresses of this host, for the responder.
     Own(Arc<[IpAddr]>),
+}
+
+/// A change of who is let through.
+pub(super) enum Change {
+    Block(IpAddr),
+    Unblock(IpAddr),
+    /// Just these.
+    To(SourceFilter),
+}
+
+impl Change {
+    /// What it does, in words.
+    pub fn words(&self) -> String {
+        match self {
+            Change::Block(ip) => format!("{ip} is blocked"),
+            Change::Unblock(ip) => format!("{ip} is let through"),
+            Change::To(filter) => format!("{filter} is let through"),
+        }
+    }
 }
 
 /// The supervisor's end of a listener.
@@ -263,8 +281,7 @@ impl Run {
         while let Ok(message) = self.inbox.try_recv() {
             match message {
                 Message::Rejoin { ifindex, why } => intake.rejoin(ifindex, why),
-                Message::Block(ip) => intake.filter(ip, true),
-                Message::Unblock(ip) => intake.filter(ip, false),
+                Message::Filter(change) => intake.filter(change),
                 Message::Respond(mode) => intake.respond(mode),
                 Message::Own(own) => intake.responder.set_own(own),
             }

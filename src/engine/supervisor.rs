@@ -15,7 +15,7 @@ use crate::base::tap::Depth;
 use crate::engine::command::{
     Command, PingId, PingJob, PingProgress, Respond, SendId, SendProgress, SendState, Update,
 };
-use crate::engine::listener::{Listener, Message, Shared, Start};
+use crate::engine::listener::{Change, Listener, Message, Shared, Start};
 use crate::engine::names::Names;
 use crate::engine::pinger::Pinging;
 use crate::engine::ring::{Order, RingListener};
@@ -181,8 +181,9 @@ impl Supervisor {
                 }
             }
             Command::Retry(id) => self.open(id, None),
-            Command::Block(id, ip) => self.tell(id, Message::Block(ip)),
-            Command::Unblock(id, ip) => self.tell(id, Message::Unblock(ip)),
+            Command::Block(id, ip) => self.tell(id, Message::Filter(Change::Block(ip))),
+            Command::Unblock(id, ip) => self.tell(id, Message::Filter(Change::Unblock(ip))),
+            Command::Filter(id, filter) => self.tell(id, Message::Filter(Change::To(filter))),
             Command::Respond(id, mode) => {
                 if let Some(row) = self.rows.get_mut(&id) {
                     row.respond = mode;

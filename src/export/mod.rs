@@ -4,6 +4,7 @@
 
 pub mod doctor;
 pub mod feed;
+pub mod health;
 pub mod json;
 pub mod ping;
 pub mod plain;

@@ -52,8 +52,9 @@ pub fn summary(model: &Model, utc_offset_s: i32) -> String {
     let dash = || "–".to_owned();
     let count = |v: Option<u64>| v.map_or_else(dash, |n| n.to_string());
     let rate = t.rate.unwrap_or_default();
+    let joined = if model.wire().depth().shows_groups() { "joined: " } else { "" };
     let mut out = format!(
-        "{}  {} groups, {} sources, {} packets, {}, {}   NET {}  NIC {}  SOCK {}  OURS {}\n",
+        "{}  {joined}{} groups, {} sources, {} packets, {}, {}   NET {}  NIC {}  SOCK {}  OURS {}\n",
         clock(now.wall, utc_offset_s),
         t.groups,
         t.sources,

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::base::group::{Endpoint, MembershipId};
 use crate::base::time::{Mono, SECOND_NS, Wall};
+use crate::export::health::{Health, Shape};
 use crate::model::group::Group;
 use crate::model::seen::WireTotals;
 use crate::model::seen::compare::Compared;
@@ -63,6 +64,8 @@ pub struct Stats {
     pub ip_bytes: u64,
     /// Datagrams of which not the whole payload was captured.
     pub truncated: u64,
+    /// Datagrams too long for one packet at the interface's MTU, which must have come in fragments.
+    pub fragmented: u64,
     /// Smallest payload.
     pub size_min_bytes: Option<u32>,
     /// Mean payload.
@@ -72,6 +75,14 @@ pub struct Stats {
     /// NET: distinct numbers missing between the first and the highest seen. `null` while no counter
     /// is known in the payload.
     pub lost: Option<u64>,
+    /// Numbers missing that were dropped on this host; no part of `lost`.
+    pub lost_here: Option<u64>,
+    /// Numbers missing of which it cannot be told whether the network or this host dropped them; no
+    /// part of the other two.
+    pub lost_unclear: Option<u64>,
+    /// How many of all three went missing before the stream was first seen whole (16 numbers in a
+    /// row, or a second); for `group` and `source`.
+    pub lost_at_start: Option<u64>,
     /// Numbers seen again.
     pub duplicates: Option<u64>,
     /// Numbers that came after a higher one.
@@ -125,6 +136,12 @@ pub struct Stats {
     pub ip_bps: Option<f64>,
     /// Packet lines that were left out because the reader was too slow; for `total`.
     pub lines_dropped: Option<u64>,
+    /// The health of a stream; for `source`, and as far as it has them for `group`.
+    #[serde(flatten)]
+    pub health: Health,
+    /// Only in `final` lines: how things are distributed.
+    #[serde(flatten)]
+    pub shape: Option<Shape>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -142,7 +159,7 @@ struct Told {
     packets: u64,
     payload_bytes: u64,
     ip_bytes: u64,
-    other: [u64; 4],
+    other: [u64; 6],
     state: Option<State>,
 }
 
@@ -166,7 +183,9 @@ impl Reporter {
     /// `last`, every scope, with rates over the whole time.
     pub fn report(&mut self, model: &Model, lines_dropped: u64, last: bool, mut tell: impl FnMut(Stats)) {
         let now = model.now().mono;
+        let no_shape = last.then(Shape::default);
         let mut total = of_totals(Scope::Total, &model.totals());
+        total.shape = no_shape.clone();
         total.lines_dropped = Some(lines_dropped);
         if let Some(s) = self.due(Key::Total, total, None, self.begun, now, last, true) {
             tell(s);
@@ -176,7 +195,7 @@ impl Reporter {
         names.dedup();
         for name in names {
             let mut s = of_totals(Scope::Interface, &model.totals_of_iface(&name));
-            s.iface = Some(name.clone());
+            (s.iface, s.shape) = (Some(name.clone()), no_shape.clone());
             if let Some(s) = self.due(Key::Interface(name), s, None, self.begun, now, last, false) {
                 tell(s);
             }
@@ -190,13 +209,13 @@ impl Reporter {
         self.forget(model);
         for g in model.rows() {
             let since = g.since.map_or(now, |s| s.mono);
-            let s = of_group(g, model.compared(g.id));
+            let s = of_group(g, model.compared(g.id), now, last);
             if let Some(s) = self.due(Key::Group(g.id), s, Some(g.state), since, now, last, false) {
                 tell(s);
             }
             for source in g.sources.list() {
                 let key = Key::Source(g.id, source.endpoint);
-                let s = of_source(g, source);
+                let s = of_source(g, source, model, last);
                 if let Some(s) = self.due(key, s, Some(source.state), source.first.mono, now, last, false) {
                     tell(s);
                 }
@@ -233,10 +252,12 @@ impl Reporter {
                 s.socket_drops.unwrap_or(0),
                 s.nic_drops.unwrap_or(0),
                 s.not_analysed.unwrap_or(0),
+                s.wire_packets.unwrap_or(0),
+                [s.bad_checksums, s.groups_evicted, s.tagged_packets].into_iter().flatten().sum(),
             ],
             state,
         };
-        let zero = Told { at: since, packets: 0, payload_bytes: 0, ip_bytes: 0, other: [0; 4], state: None };
+        let zero = Told { at: since, packets: 0, payload_bytes: 0, ip_bytes: 0, other: [0; 6], state: None };
         let was = self.told.get(&key).copied().unwrap_or(zero);
         if !last && !always && (Told { at: was.at, ..is }) == was {
             // Quiet: the next rate is over the interval in which it sends again.
@@ -276,10 +297,14 @@ fn blank(scope: Scope, c: &Counters) -> Stats {
         payload_bytes: c.payload_bytes,
         ip_bytes: c.ip_bytes,
         truncated: c.truncated,
+        fragmented: c.fragmented,
         size_min_bytes: any.then_some(c.size_min),
         size_mean_bytes: c.size_mean(),
         size_max_bytes: any.then_some(c.size_max),
         lost: None,
+        lost_here: None,
+        lost_unclear: None,
+        lost_at_start: None,
         duplicates: None,
         reordered: None,
         socket_drops: None,
@@ -306,6 +331,8 @@ fn blank(scope: Scope, c: &Counters) -> Stats {
         payload_bps: None,
         ip_bps: None,
         lines_dropped: None,
+        health: Health::default(),
+        shape: None,
     }
 }
 
@@ -314,6 +341,8 @@ fn of_totals(scope: Scope, t: &Totals) -> Stats {
         groups: Some(t.groups),
         sources: Some(t.sources),
         lost: t.lost,
+        lost_here: t.lost_here,
+        lost_unclear: t.lost_unclear,
         duplicates: t.duplicates,
         reordered: t.reordered,
         socket_drops: t.socket_drops,
@@ -343,7 +372,7 @@ fn time(wall: Option<Wall>) -> Option<String> {
     wall.map(|w| w.rfc3339().to_string())
 }
 
-fn of_group(g: &Group, compared: Option<Compared>) -> Stats {
+fn of_group(g: &Group, compared: Option<Compared>, now: Mono, last: bool) -> Stats {
     let n = g.continuity();
     let gaps = (g.gaps.count > 0).then_some(g.gaps);
     Stats {
@@ -357,6 +386,9 @@ fn of_group(g: &Group, compared: Option<Compared>) -> Stats {
         sources: Some(g.sources.len()),
         state: Some(g.state.word()),
         lost: n.map(|n| n.lost),
+        lost_here: n.map(|n| n.lost_here),
+        lost_unclear: n.map(|n| n.lost_unclear),
+        lost_at_start: n.map(|n| n.lost_at_start),
         duplicates: n.map(|n| n.duplicates),
         reordered: n.map(|n| n.reordered),
         socket_drops: g.drops.socket_drops,
@@ -368,11 +400,14 @@ fn of_group(g: &Group, compared: Option<Compared>) -> Stats {
         gap_max_ns: gaps.map(|g| g.max_ns),
         first_time: time(g.first.map(|s| s.wall)),
         last_time: time(g.last.map(|s| s.wall)),
+        health: Health::of_group(g, n, now),
+        shape: last.then(|| Shape::of_group(g)),
         ..blank(Scope::Group, &g.counters)
     }
 }
 
-fn of_source(g: &Group, s: &Source) -> Stats {
+fn of_source(g: &Group, s: &Source, model: &Model, last: bool) -> Stats {
+    let now = model.now().mono;
     let n = s.continuity();
     let gaps = (s.gaps.count > 0).then_some(s.gaps);
     Stats {
@@ -384,10 +419,13 @@ fn of_source(g: &Group, s: &Source) -> Stats {
         source: Some(s.endpoint.to_string()),
         state: Some(s.state.word()),
         lost: n.map(|n| n.lost),
+        lost_here: n.map(|n| n.lost_here),
+        lost_unclear: n.map(|n| n.lost_unclear),
+        lost_at_start: n.map(|n| n.lost_at_start),
         duplicates: n.map(|n| n.duplicates),
         reordered: n.map(|n| n.reordered),
         ttl: s.ttl.last,
-        dscp: s.tos.last.map(|t| t >> 2),
+        dscp: s.dscp.last,
         protocol: s.protocol().map(|p| p.id),
         ours: Some(s.ours),
         gap_min_ns: gaps.map(|g| g.min_ns),
@@ -395,12 +433,14 @@ fn of_source(g: &Group, s: &Source) -> Stats {
         gap_max_ns: gaps.map(|g| g.max_ns),
         first_time: time(Some(s.first.wall)),
         last_time: time(Some(s.last.wall)),
+        health: Health::of_source(g, s, n, now),
+        shape: last.then(|| Shape::of_source(g, s, model)),
         ..blank(Scope::Source, &s.counters)
     }
 }
 
 /// The columns of the statistics as CSV, in the order of [`csv`].
-pub const CSV_HEADER: &str = "time,scope,group,port,iface,source,sources,state,packets,payload_bytes,ip_bytes,truncated,size_min_bytes,size_mean_bytes,size_max_bytes,lost,duplicates,reordered,socket_drops,nic_drops,not_analysed,not_analysed_bytes,ttl,dscp,protocol,packets_interval,payload_interval_bytes,packets_pps,payload_bps,ip_bps,joined,vlan,groups,wire_packets,not_delivered,bad_checksums,groups_evicted,tagged_packets";
+pub const CSV_HEADER: &str = "time,scope,group,port,iface,source,sources,state,packets,payload_bytes,ip_bytes,truncated,size_min_bytes,size_mean_bytes,size_max_bytes,lost,duplicates,reordered,socket_drops,nic_drops,not_analysed,not_analysed_bytes,ttl,dscp,protocol,packets_interval,payload_interval_bytes,packets_pps,payload_bps,ip_bps,lost_here,lost_unclear,lost_at_start,rfc3550_lost,longest_gap,restarts,jitter_ns,jitter_max_ns,drift_ppm,gap_min_ns,gap_mean_ns,gap_max_ns,gap_p50_ns,gap_p99_ns,silence_max_ns,peak_1ms_bps,peak_10ms_bps,peak_100ms_bps,fragmented,confidence,counter,joined,vlan,groups,wire_packets,not_delivered,bad_checksums,groups_evicted,tagged_packets";
 
 /// One statistics line as CSV (RFC 4180), without the line's end.
 pub fn csv(at: Wall, s: &Stats) -> String {
@@ -448,6 +488,27 @@ pub fn csv(at: Wall, s: &Stats) -> String {
         f(s.packets_pps),
         f(s.payload_bps),
         f(s.ip_bps),
+        o(s.lost_here),
+        o(s.lost_unclear),
+        o(s.lost_at_start),
+        o(s.health.rfc3550_lost),
+        o(s.health.longest_gap),
+        o(s.health.restarts),
+        o(s.health.jitter_ns),
+        o(s.health.jitter_max_ns),
+        f(s.health.drift_ppm),
+        o(s.gap_min_ns),
+        o(s.gap_mean_ns),
+        o(s.gap_max_ns),
+        o(s.health.gap_p50_ns),
+        o(s.health.gap_p99_ns),
+        o(s.health.silence_max_ns),
+        f(s.health.peak_1ms_bps),
+        f(s.health.peak_10ms_bps),
+        f(s.health.peak_100ms_bps),
+        s.fragmented.to_string(),
+        o(s.health.confidence),
+        o(s.health.counter.as_ref()),
         o(s.joined),
         o(s.vlan),
         o(s.groups),

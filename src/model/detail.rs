@@ -3,7 +3,8 @@
 use crate::base::batch::Datagram;
 use crate::base::time::Mono;
 use crate::model::continuity::Continuity;
-use crate::model::finder::{Counter, Finder};
+use crate::model::counter::Choice;
+use crate::model::finder::Finder;
 use crate::model::here::Here;
 use crate::model::history::History;
 use crate::model::media::{Media, offer as media_offer};
@@ -13,7 +14,7 @@ use crate::model::sequence::{SeqCounts, SeqTracker};
 use crate::model::shape::{Peaks, Sizes};
 use crate::wire::media::{self, MediaClock};
 use crate::wire::verdict::Verdict;
-use crate::wire::{Confidence, Protocol};
+use crate::wire::{self, Confidence, Protocol};
 
 /// Bytes of the last payload that are kept with a source.
 pub const LAST_PAYLOAD: usize = 160;
@@ -39,8 +40,10 @@ pub struct Detail {
     followed: Option<&'static Protocol>,
     /// How sure that is; while it is a guess the figures are not told.
     sure: Option<Confidence>,
-    /// Whether the user named the counter, or said that there is none.
-    named: bool,
+    /// Whether the protocol is one that mcscope cannot read: then a counter is looked for.
+    opaque: bool,
+    /// What the user said of the counter.
+    choice: Choice,
     last_payload: [u8; LAST_PAYLOAD],
     last_len: u16,
     last_size: u32,
@@ -60,7 +63,8 @@ impl Detail {
             finder: Some(Finder::default()),
             followed: None,
             sure: None,
-            named: false,
+            opaque: false,
+            choice: Choice::Find,
             last_payload: [0; LAST_PAYLOAD],
             last_len: 0,
             last_size: 0,
@@ -104,9 +108,12 @@ impl Detail {
             self.media.clear();
             self.clock = p.and_then(media::clock);
             (self.followed, self.sure) = (p, None);
+            self.opaque = p.is_some_and(|p| !wire::own::is_known(p));
         }
-        if let Some(s) = self.clock.and_then(|read| read(payload)) {
-            media_offer(&mut self.media, &s, at);
+        if let Some(s) = self.clock.and_then(|read| read(payload))
+            && let Some(jitter_ns) = media_offer(&mut self.media, &s, at)
+        {
+            self.history.jitter(at, jitter_ns);
         }
         self.sure = verdict.protocol().map(|(_, sure)| sure);
         if let Some(read) = p.and_then(|p| p.sequence) {
@@ -139,11 +146,14 @@ impl Detail {
         self.last_payload[..kept].copy_from_slice(&payload[..kept]);
         (self.last_len, self.last_size) = (kept as u16, d.len);
         self.follow(verdict, payload, at, again, retired, here);
+        let unknown = self.is_unknown();
         match &mut self.finder {
-            Some(finder) if self.sure.is_none() || self.named => finder.look(payload, d.len, at, here),
+            Some(finder) if unknown || self.choice != Choice::Find => {
+                finder.look(payload, d.len, at, here);
+            }
             // What it is is known: nothing has to be found.
             Some(_) => self.finder = None,
-            None if self.sure.is_none() => self.finder = Some(Finder::default()),
+            None if unknown => self.finder = Some(Finder::default()),
             None => {}
         }
     }
@@ -152,7 +162,7 @@ impl Detail {
     pub(crate) fn counts(&self) -> Option<SeqCounts> {
         let found = self.finder.as_ref().and_then(Finder::counts);
         let known = (self.sure.is_some() && !self.continuity.is_empty()).then(|| self.continuity.counts());
-        if self.named { found } else { known.or(found) }
+        if self.choice == Choice::Find { known.or(found) } else { found }
     }
 
     /// The finder of a counter in an unknown payload.
@@ -160,21 +170,28 @@ impl Detail {
         self.finder.as_ref()
     }
 
+    /// Whether nobody has said or recognised how it counts.
+    fn is_unknown(&self) -> bool {
+        self.sure.is_none() || self.opaque
+    }
+
     /// Whether the user named the counter, or said that there is none.
     pub fn is_named(&self) -> bool {
-        self.named
+        self.choice != Choice::Find
     }
 
-    /// The user names the counter (`Some`), or says that there is none.
-    pub(crate) fn name_counter(&mut self, counter: Option<Counter>) {
-        self.finder = Some(counter.map_or_else(Finder::off, Finder::pinned));
-        self.named = true;
+    /// What the user says of the counter.
+    pub fn choice(&self) -> Choice {
+        self.choice
     }
 
-    /// mcscope looks for a counter by itself again.
-    pub(crate) fn find_counter(&mut self) {
-        self.finder = Some(Finder::default());
-        self.named = false;
+    /// The user names the counter, says that there is none, or leaves it to mcscope.
+    pub(crate) fn choose(&mut self, choice: Choice) {
+        if self.choice == choice {
+            return;
+        }
+        self.choice = choice;
+        self.finder = Some(finder_of(choice));
     }
 
     /// Media clocks with jitter and drift, of what is known to carry them.
@@ -189,6 +206,20 @@ impl Detail {
         }
     }
 
+    /// What was not received lately was kept out on purpose: counting goes on from the next number, which
+    /// is no gap.
+    pub(crate) fn interrupted(&mut self, retired: &mut SeqCounts, here: &mut Here) {
+        self.settle(Mono(u64::MAX), here);
+        if let Some(counts) = self.counts() {
+            *retired += counts;
+        }
+        self.continuity.clear();
+        self.media.clear();
+        if let Some(finder) = &mut self.finder {
+            *finder = finder_of(self.choice);
+        }
+    }
+
     pub(crate) fn reset(&mut self) {
         self.continuity.clear();
         self.media.clear();
@@ -197,6 +228,15 @@ impl Detail {
         if let Some(finder) = &mut self.finder {
             finder.reset();
         }
+    }
+}
+
+/// What begins to look for a counter as the user says.
+fn finder_of(choice: Choice) -> Finder {
+    match choice {
+        Choice::Find => Finder::default(),
+        Choice::At(counter) => Finder::pinned(counter),
+        Choice::Off => Finder::off(),
     }
 }
 

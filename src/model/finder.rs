@@ -12,6 +12,7 @@
 //! field that stands still or moves on while nothing was lost is a time or a value.
 
 use crate::base::time::{Mono, SECOND_NS};
+use crate::model::counter::Counter;
 use crate::model::here::Here;
 use crate::model::sequence::{SeqCounts, SeqTracker};
 use crate::wire::{Confidence, SeqSample};
@@ -37,36 +38,7 @@ const TRIES: u8 = 4;
 /// Readings of one field.
 const READINGS: usize = 4;
 
-/// A counter field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counter {
-    /// Its first byte, from the start of the payload.
-    pub offset: u16,
-    /// Its width in bytes: 1, 2, 4 or 8.
-    pub width: u8,
-    /// Whether the low byte comes first.
-    pub little_endian: bool,
-    /// By how much it rises from one datagram to the next.
-    pub step: u64,
-}
-
 impl Counter {
-    fn bits(&self) -> u8 {
-        self.width * 8
-    }
-
-    fn mask(&self) -> u64 {
-        if self.width >= 8 { u64::MAX } else { (1 << self.bits()) - 1 }
-    }
-
-    /// The field's value; `None` if the payload is too short.
-    pub fn read(&self, payload: &[u8]) -> Option<u64> {
-        let (at, n) = (usize::from(self.offset), usize::from(self.width));
-        let field = payload.get(at..at + n)?;
-        let fold = |v: u64, b: &u8| v << 8 | u64::from(*b);
-        Some(if self.little_endian { field.iter().rev().fold(0, fold) } else { field.iter().fold(0, fold) })
-    }
-
     /// A value of the field as a number that counts by one.
     pub(crate) fn sample(&self, value: u64) -> SeqSample {
         sample(self, value)
@@ -74,17 +46,18 @@ impl Counter {
 
     /// Where `value` stands after `last`.
     fn judge(&self, last: u64, value: u64, same: bool) -> Step {
+        let step = u64::from(self.step);
         let ahead = value.wrapping_sub(last) & self.mask();
         let behind = last.wrapping_sub(value) & self.mask();
         // The narrower the field, the more of all values would pass.
-        let reach = |most: u64| most.min(self.mask() / self.step / 8);
+        let reach = |most: u64| most.min(self.mask() / step / 8);
         match ahead {
             0 if same => Step::Possible,
             // The field stands still and the payload does not.
             0 => Step::Impossible,
-            _ if ahead == self.step => Step::Usual,
-            _ if ahead.is_multiple_of(self.step) && ahead / self.step <= reach(AHEAD) => Step::Possible,
-            _ if behind.is_multiple_of(self.step) && behind / self.step <= reach(BEHIND) => Step::Possible,
+            _ if ahead == step => Step::Usual,
+            _ if ahead.is_multiple_of(step) && ahead / step <= reach(AHEAD) => Step::Possible,
+            _ if behind.is_multiple_of(step) && behind / step <= reach(BEHIND) => Step::Possible,
             _ => Step::Impossible,
         }
     }
@@ -287,7 +260,7 @@ fn sample(counter: &Counter, value: u64) -> SeqSample {
         return SeqSample::one(0, value >> shift, (u32::from(counter.bits()) - shift) as u8);
     }
     // Another step has no whole number of values before the wrap: as wide as it is, in steps.
-    SeqSample::one(0, value / counter.step, 64)
+    SeqSample::one(0, value / u64::from(counter.step), 64)
 }
 
 impl Finding {
@@ -296,7 +269,7 @@ impl Finding {
     fn follows(&mut self, head: &Head, payload: &[u8], here: &mut Here) -> bool {
         let Reading { counter, highest, .. } = self.readings[0];
         let Some(value) = counter.read(payload) else { return false };
-        let usual = value == highest.wrapping_add(counter.step) & counter.mask();
+        let usual = value == highest.wrapping_add(u64::from(counter.step)) & counter.mask();
         if !usual || self.readings.iter().any(|r| r.counter.width > counter.width) {
             return false;
         }
@@ -445,7 +418,7 @@ fn fits(field: Counter, heads: &[Head]) -> Option<(usize, Counter)> {
     if step == 0 || step > STEP_MAX {
         return None;
     }
-    let counter = Counter { step, ..field };
+    let counter = Counter { step: step as u32, ..field };
     let usual = steps.iter().filter(|&&s| s == step).count();
     if usual < USUAL {
         return None;

@@ -52,7 +52,7 @@ proptest! {
     ) {
         let offset = place * u16::from(width).min(4);
         let little_endian = little_endian && width > 1;
-        let c = Counter { offset, width, little_endian, step };
+        let c = Counter { offset, width, little_endian, step: step as u32 };
         let start = u64::from(start & 0xffff) & (c.mask() / step * step);
         let mut noise = Noise(seed);
         let (mut lost, mut duplicates) = (0, 0);

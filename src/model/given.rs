@@ -1,11 +1,15 @@
-//! What a person knows better: the protocol of a stream, its counter; and which stream is looked at.
+//! What a person knows better: the protocol of a stream, its counter, rules for both; and which
+//! stream is looked at.
+
+use std::sync::Arc;
 
 use crate::base::group::{Endpoint, MembershipId};
 use crate::model::Model;
-use crate::model::detail;
-use crate::model::finder::Counter;
+use crate::model::counter::Choice;
+use crate::model::group::Group;
+use crate::model::rules::Rule;
+use crate::model::seen::Wire;
 use crate::wire::Protocol;
-use crate::wire::verdict::Verdict;
 
 impl Model {
     /// Somebody looks at a sender of this row, or at none: it is kept with detail, however many there
@@ -17,35 +21,43 @@ impl Model {
         }
     }
 
-    /// The user says where the counter of a sender's payload is, or (`None`) that it has none.
-    pub fn name_counter(&mut self, id: MembershipId, from: Endpoint, counter: Option<Counter>) {
-        if let Some(d) = self.detail_mut(id, from) {
-            d.name_counter(counter);
+    /// The user's rules, the first of which comes first. To be told before anything is joined: what
+    /// is recognised by then stays.
+    pub fn set_rules(&mut self, rules: Vec<Rule>) {
+        self.wire.rules = rules;
+        let Model { groups, wire: Wire { rules, .. }, .. } = self;
+        for g in groups.iter_mut().flatten() {
+            take_rules(g, rules);
         }
     }
 
-    /// The counter of a sender's payload is to be found again, after [`Model::name_counter`].
-    pub fn find_counter(&mut self, id: MembershipId, from: Endpoint) {
-        if let Some(d) = self.detail_mut(id, from) {
-            d.find_counter();
-        }
-    }
-
-    fn detail_mut(&mut self, id: MembershipId, from: Endpoint) -> Option<&mut detail::Detail> {
-        self.group_mut(id)?.sources.get_mut(from)?.detail.as_deref_mut()
-    }
-
-    /// Takes a stream for this protocol from now on; `None` lets it be recognised again. False if
-    /// there is no such stream.
+    /// Takes a stream for this protocol from now on; `None` lets it be recognised again, by the
+    /// user's rules first. False if there is no such stream.
     pub fn set_protocol(
         &mut self,
         id: MembershipId,
         from: Endpoint,
         protocol: Option<&'static Protocol>,
     ) -> bool {
-        let Some(g) = self.group_mut(id) else { return false };
-        let Some(s) = g.sources.iter_mut().find(|s| s.endpoint == from) else { return false };
-        s.verdict = protocol.map_or_else(Verdict::default, Verdict::given);
+        let Some(s) = self.group_mut(id).and_then(|g| g.sources.get_mut(from)) else { return false };
+        s.take_for(protocol);
         true
     }
+
+    /// The user says where a stream counts, that it does not, or leaves it to mcscope. False if there
+    /// is no such stream.
+    pub fn choose_counter(&mut self, id: MembershipId, from: Endpoint, choice: Choice) -> bool {
+        let Some(s) = self.group_mut(id).and_then(|g| g.sources.get_mut(from)) else { return false };
+        s.choice = choice;
+        if let Some(d) = &mut s.detail {
+            d.choose(choice);
+        }
+        true
+    }
+}
+
+/// Gives a row the rules that concern it.
+pub(super) fn take_rules(g: &mut Group, rules: &[Rule]) {
+    let concern: Vec<Rule> = rules.iter().filter(|r| r.concerns(&g.membership)).cloned().collect();
+    g.rules = Arc::from(concern);
 }

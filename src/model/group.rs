@@ -4,16 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::batch::{Account, Capture, Datagram};
-use crate::base::group::{Membership, MembershipId};
+use crate::base::group::{Membership, MembershipId, SourceFilter};
 use crate::base::time::{Mono, SECOND_NS};
 use crate::model::here::Here;
 use crate::model::packets::{Packet, PacketRing};
 use crate::model::quantile::Quantiles;
 use crate::model::rate::{Rate, RateWindow, Strip, Weight};
+use crate::model::rules::Rule;
 use crate::model::seen::compare::Compare;
 use crate::model::sequence::SeqCounts;
 use crate::model::shape::{Peaks, Sizes};
-use crate::model::source::{Counters, Gaps, Noticed, Source, SourceTable, Stamp, State};
+use crate::model::source::{Counters, Gaps, Noticed, OnWire, Source, Stamp, State};
+use crate::model::sources::SourceTable;
 
 /// A group that a person joined and that had nothing after this long is silent.
 pub const SILENT_AFTER_NS: u64 = 5 * SECOND_NS;
@@ -122,6 +124,8 @@ pub struct Group {
     pub responding: bool,
     /// Answers sent on it.
     pub answered: u64,
+    /// The user's rules that concern it.
+    pub rules: Arc<[Rule]>,
     /// Senders.
     pub sources: SourceTable,
     /// The packets kept.
@@ -168,6 +172,7 @@ impl Group {
             state: State::Joining,
             responding: false,
             answered: 0,
+            rules: Arc::from([]),
             sources: SourceTable::default(),
             packets: PacketRing::default(),
             compare: None,
@@ -209,16 +214,16 @@ impl Group {
     /// Size on the wire of a datagram of `len` payload bytes: with IP and UDP headers, cut into
     /// fragments by the interface's MTU. The sender's own fragmentation is not visible behind a
     /// socket; this is what it is when its MTU is ours.
-    pub fn ip_bytes(&self, len: u32) -> u64 {
+    pub fn on_wire(&self, len: u32) -> OnWire {
         let udp = u64::from(len) + 8;
         let v4 = self.membership.group.is_ipv4();
         let header = if v4 { 20 } else { 40 };
         if udp + header <= self.mtu {
-            return udp + header;
+            return OnWire { ip_bytes: udp + header, fragmented: false };
         }
         let fragment_header = if v4 { header } else { header + 8 };
         let room = (self.mtu - fragment_header) & !7;
-        udp + udp.div_ceil(room) * fragment_header
+        OnWire { ip_bytes: udp + udp.div_ceil(room) * fragment_header, fragmented: true }
     }
 
     pub(crate) fn stood(&mut self, buffer: Buffer, at: Stamp) {
@@ -311,14 +316,15 @@ impl Group {
         ours: impl FnOnce() -> bool,
         ring: Option<usize>,
     ) -> Option<(usize, bool, Noticed)> {
-        let ip_bytes = self.ip_bytes(d.len);
+        let wire = self.on_wire(d.len);
         if let Some(last) = self.last {
             let gap = at.mono.since(last.mono);
             self.gaps.add(gap);
             self.gap_quantiles.get_or_insert_default().add(gap);
         }
-        self.counters.add(d.len, ip_bytes, d.is_truncated());
-        self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes });
+        self.counters.add(d.len, wire, d.is_truncated());
+        self.rate
+            .add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes: wire.ip_bytes });
         if let Some(strip) = &mut self.strip {
             strip.add(at.mono, 1, u64::from(d.len));
         }
@@ -331,7 +337,7 @@ impl Group {
         let found = match self.sources.place(d.source, hint, at, ours) {
             Some((place, new)) => {
                 let source = self.sources.at_mut(place);
-                let noticed = source.record(d, payload, at, ip_bytes, to, &mut self.here);
+                let noticed = source.record(d, payload, at, wire, to, &self.rules, &mut self.here);
                 packet.ours = source.ours;
                 packet.gap_ns = noticed.gap_ns;
                 packet.protocol = source.protocol();
@@ -367,6 +373,13 @@ impl Group {
         self.origin == Origin::User
     }
 
+    /// Whether all who were heard are kept out by our own filter: then their silence is of our making.
+    fn keeps_all_out(&self) -> bool {
+        self.membership.filter != SourceFilter::Any
+            && !self.sources.list().is_empty()
+            && !self.sources.list().iter().any(|s| self.lets_through(s.endpoint.ip))
+    }
+
     /// The state at `now`.
     pub(crate) fn judge(&self, now: Mono) -> State {
         match &self.join {
@@ -378,7 +391,9 @@ impl Group {
                     let quiet = now.since(last.mono);
                     // Percentiles are only looked at when they can matter.
                     let p99 = if quiet > SILENT_AFTER_NS { self.p99_gap() } else { usual };
-                    State::of(self.counters.packets, quiet, usual, p99, self.expects_traffic())
+                    let expects =
+                        self.expects_traffic() && !(quiet > SILENT_AFTER_NS && self.keeps_all_out());
+                    State::of(self.counters.packets, quiet, usual, p99, expects)
                 }
                 (None, Some(since)) if self.expects_traffic() && now.since(since.mono) >= SILENT_AFTER_NS => {
                     State::Silent

@@ -1,4 +1,4 @@
-//! The last minute of one source, second by second: its longest gap and what went missing.
+//! The last minute of one source, second by second: its longest gap, its jitter and what went missing.
 
 use crate::base::time::Mono;
 use crate::model::rate::STRIP_SECONDS;
@@ -12,6 +12,9 @@ pub struct Second {
     pub gap_max_ns: u64,
     /// Numbers that were given up in it (a little after they went missing).
     pub missing: u32,
+    /// The largest jitter (RFC 3550) it had in it, in nanoseconds, at most 4.29 s; 0 without a media
+    /// clock.
+    pub jitter_max_ns: u32,
 }
 
 /// The seconds of the last minute.
@@ -47,6 +50,14 @@ impl History {
     pub(crate) fn gap(&mut self, at: Mono, ns: u64) {
         let s = self.at(at);
         s.gap_max_ns = s.gap_max_ns.max(ns);
+    }
+
+    /// The jitter at `at`.
+    #[inline]
+    pub(crate) fn jitter(&mut self, at: Mono, ns: f64) {
+        let s = self.at(at);
+        // Beyond the range `as` keeps to its end.
+        s.jitter_max_ns = s.jitter_max_ns.max(ns as u32);
     }
 
     /// So many numbers are missing in all, as of `at`. What came late after all is taken back from
@@ -95,5 +106,8 @@ mod tests {
         assert_eq!(at(4), None);
         assert_eq!([at(3), at(2), at(1), at(0)], [Some((7, 0)), Some((0, 0)), Some((0, 3)), Some((0, 2))]);
         assert_eq!(h.second(ms(90_000), 3), Some(Second::default()));
+        h.jitter(ms(91_000), 5e5);
+        h.jitter(ms(91_500), 7e12);
+        assert_eq!(h.second(ms(92_000), 0).map(|s| s.jitter_max_ns), Some(u32::MAX));
     }
 }

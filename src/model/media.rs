@@ -186,16 +186,18 @@ impl Media {
     }
 }
 
-/// Feeds a reading to its clock, in a list of at most [`CLOCKS_MAX`].
-pub(crate) fn offer(list: &mut Vec<Media>, s: &MediaSample, at: Mono) {
+/// Feeds a reading to its clock, in a list of at most [`CLOCKS_MAX`]; the jitter it has then.
+pub(crate) fn offer(list: &mut Vec<Media>, s: &MediaSample, at: Mono) -> Option<f64> {
     if let Some(m) = list.iter_mut().find(|m| m.stream == s.stream) {
-        return m.take(s, at);
+        m.take(s, at);
+        return m.jitter_ns();
     }
     if list.len() == CLOCKS_MAX {
         let quietest = (0..CLOCKS_MAX).min_by_key(|&i| list[i].last_at).unwrap_or(0);
         list.swap_remove(quietest);
     }
     list.push(Media::new(s, at));
+    None
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::base::iface::Iface;
 use crate::base::time::{Mono, Now, SECOND_NS};
 
 pub mod continuity;
+pub mod counter;
 pub mod detail;
 pub mod event;
 pub mod filter;
@@ -31,10 +32,13 @@ pub mod pairs;
 pub mod ping;
 pub mod quantile;
 pub mod rate;
+pub mod reading;
+pub mod rules;
 pub mod seen;
 pub mod sequence;
 pub mod shape;
 pub mod source;
+pub mod sources;
 mod sums;
 mod telling;
 
@@ -45,7 +49,8 @@ use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
 use rate::Rate;
 use seen::Wire;
-use source::{Counters, NO_HINT, Stamp, State};
+use source::{Counters, Source, Stamp, State};
+use sources::NO_HINT;
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
 const OWN_MAX: usize = 4096;
@@ -236,6 +241,7 @@ impl Model {
         let mtu = self.iface(&membership.iface).and_then(|i| i.iface.mtu);
         let mut group = Group::new(id, membership, origin, label);
         group.set_mtu(mtu);
+        given::take_rules(&mut group, &self.wire.rules);
         self.groups[place] = Some(Box::new(group));
         self.order.push(id);
     }
@@ -318,9 +324,14 @@ impl Model {
     /// The membership's filter changed (a source was blocked or unblocked).
     pub fn filter_changed(&mut self, id: MembershipId, membership: Arc<Membership>, text: String, now: Now) {
         if let Some(g) = self.group_mut(id) {
-            g.membership = membership;
+            let before = std::mem::replace(&mut g.membership, membership);
+            let filter = &g.membership.filter;
+            let again = |ip| !before.filter.passes(ip) && filter.passes(ip);
+            g.sources.iter_mut().filter(|s| again(s.endpoint.ip)).for_each(Source::let_through_again);
+            let m = g.membership.clone();
             self.stands(id, now);
-            self.note_group(EventKind::Note, id, now, text);
+            let untold = self.filter_untold(&m).map_or_else(String::new, |u| format!("; {u}"));
+            self.note_group(EventKind::Note, id, now, text + &untold);
         }
     }
 
@@ -473,7 +484,7 @@ impl Model {
                 let hint = hints.get(i).copied().unwrap_or(NO_HINT);
                 let found = group.record(d, batch.payload(d), at, hint, || own.contains(&d.source), ring);
                 if let Some((_, new, noticed)) = found
-                    && (new || noticed.ttl_was.is_some() || noticed.tos_was.is_some())
+                    && (new || noticed.is_marking())
                 {
                     telling::tell(events, group, d.source, new, noticed, at);
                 }

@@ -179,7 +179,7 @@ pub(super) fn take(pairs: &mut [Pair], g: &Group, place: usize, d: &Datagram, pa
 
 /// The counter that a source's numbers are read by where its protocol has none, and whether the user
 /// named it.
-fn counter(s: &Source) -> (Option<crate::model::finder::Counter>, bool) {
+fn counter(s: &Source) -> (Option<crate::model::counter::Counter>, bool) {
     let named = s.detail.as_ref().is_some_and(|d| d.is_named());
     if !named && s.protocol().is_some_and(|p| p.sequence.is_some()) {
         return (None, false);

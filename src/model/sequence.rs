@@ -4,7 +4,8 @@
 //!   missing number counts once it is older than [`REORDER_NS`]; if it comes later after all, it
 //!   stops counting. A duplicate never offsets a loss.
 //! * `duplicates` is how often a number was seen again.
-//! * `reordered` is how many arrived after a higher number (RFC 4737), also those that fill a gap.
+//! * `reordered` is how many arrived after a higher number (RFC 4737), also those that fill a gap;
+//!   `late_max` and `late_max_ns` are how late the latest of them was.
 //!
 //! * A missing number is the network's (`lost`), this host's (`lost_here`) or either's
 //!   (`lost_unclear`): [`crate::model::here`] says which.
@@ -22,7 +23,9 @@ pub const REORDER_NS: u64 = SECOND_NS / 5;
 /// Numbers behind the highest that are remembered one by one.
 const WINDOW: u64 = 2048;
 const WORDS: usize = (WINDOW / 64) as usize;
-/// Gaps young enough to be filled that are remembered; an older one is lost at once when more come.
+/// Gaps that are remembered: those young enough to be filled, and of the others as many as there is
+/// room for, so that what comes late after all has its lateness told. When more come, the oldest is
+/// lost at once.
 const PENDING: usize = 12;
 /// A jump ahead of up to this many numbers is always loss (RFC 3550's MAX_DROPOUT).
 const MAX_DROPOUT: u64 = 3000;
@@ -47,9 +50,14 @@ pub struct SeqCounts {
     pub duplicates: u64,
     /// Numbers that came after a higher one.
     pub reordered: u64,
-    /// Gaps, however long.
+    /// The most by which one of these was behind the highest, in numbers.
+    pub late_max: u64,
+    /// The longest time in nanoseconds by which one came after the first higher number (RFC 4737
+    /// section 4.2.3, late time offset), as far as its gap was still remembered.
+    pub late_max_ns: u64,
+    /// Gaps in which numbers were called lost, wherever these went, however long.
     pub gaps: u64,
-    /// The longest gap, in numbers.
+    /// The most numbers in a row that were called lost.
     pub longest_gap: u64,
     /// Times the sender began anew.
     pub restarts: u32,
@@ -88,6 +96,8 @@ impl std::ops::AddAssign for SeqCounts {
         self.received = self.received.wrapping_add(o.received);
         self.duplicates += o.duplicates;
         self.reordered += o.reordered;
+        self.late_max = self.late_max.max(o.late_max);
+        self.late_max_ns = self.late_max_ns.max(o.late_max_ns);
         self.gaps += o.gaps;
         self.longest_gap = self.longest_gap.max(o.longest_gap);
         self.restarts += o.restarts;
@@ -103,6 +113,8 @@ struct Gap {
     first: u64,
     len: u64,
     open: u64,
+    /// Whether what is open was called lost.
+    lost: bool,
 }
 
 /// The state of one stream.
@@ -180,7 +192,7 @@ impl SeqTracker {
     fn close(&mut self, here: &mut Here) {
         self.counts.expected = self.counts.expected.wrapping_add(self.expected());
         for i in 0..PENDING {
-            if let Some(g) = self.pending[i].take() {
+            if let Some(g) = self.pending[i].take().filter(|g| !g.lost) {
                 self.lose(&g, here);
             }
         }
@@ -188,6 +200,8 @@ impl SeqTracker {
     }
 
     fn lose(&mut self, g: &Gap, here: &mut Here) {
+        self.counts.gaps += 1;
+        self.counts.longest_gap = self.counts.longest_gap.max(self.longest_run(g));
         let placed = here.claim(g.before, g.at, g.open);
         self.counts.lost += g.open - placed.here - placed.unclear;
         self.counts.lost_here += placed.here;
@@ -199,6 +213,20 @@ impl SeqTracker {
         if start {
             self.counts.lost_at_start += g.open;
         }
+    }
+
+    /// The most numbers of a gap in a row that are missing. Where the window has moved on it is all
+    /// that are.
+    fn longest_run(&self, g: &Gap) -> u64 {
+        if g.open == g.len || self.highest.wrapping_sub(g.first) >= WINDOW {
+            return g.open;
+        }
+        let (mut longest, mut run) = (0, 0);
+        for k in 0..g.len {
+            run = if self.get(g.first.wrapping_add(k)) { 0 } else { run + 1 };
+            longest = longest.max(run);
+        }
+        longest
     }
 
     fn mask(&self) -> u64 {
@@ -278,9 +306,7 @@ impl SeqTracker {
         self.probation = None;
         let next = self.highest.wrapping_add(1);
         if gap > 0 {
-            self.counts.gaps += 1;
-            self.counts.longest_gap = self.counts.longest_gap.max(gap);
-            self.remember(Gap { at, before: self.last_at, first: next, len: gap, open: gap }, here);
+            self.remember(self.gap(next, gap, at), here);
         }
         for k in 0..gap.min(WINDOW) {
             self.set(next.wrapping_add(gap - 1 - k), false);
@@ -291,16 +317,28 @@ impl SeqTracker {
         self.highest = self.highest.wrapping_add(gap + count);
     }
 
+    /// A gap of `len` numbers from `first` on that was noticed at `at`.
+    fn gap(&self, first: u64, len: u64, at: Mono) -> Gap {
+        Gap { at, before: self.last_at, first, len, open: len, lost: false }
+    }
+
+    /// One came after a higher number, the first such `since` nanoseconds before if that is known.
+    fn reordered(&mut self, number: u64, since: Option<u64>) {
+        let behind = self.highest.wrapping_sub(number);
+        let c = &mut self.counts;
+        c.reordered += 1;
+        c.late_max = c.late_max.max(behind);
+        c.late_max_ns = c.late_max_ns.max(since.unwrap_or(0));
+    }
+
     fn late(&mut self, behind: u64, at: Mono, here: &mut Here) {
         let number = self.highest.wrapping_add(1).wrapping_sub(behind);
         let before_first = self.base.wrapping_sub(number);
         if before_first != 0 && before_first <= self.reach() {
             // Older than the first seen: the stream began earlier than it seemed.
-            self.counts.reordered += 1;
+            self.reordered(number, Some(at.since(self.first_at)));
             if before_first > 1 {
-                let open = before_first - 1;
-                let first = number.wrapping_add(1);
-                self.remember(Gap { at, before: self.last_at, first, len: open, open }, here);
+                self.remember(self.gap(number.wrapping_add(1), before_first - 1, at), here);
                 for k in 1..before_first {
                     self.set(number.wrapping_add(k), false);
                 }
@@ -310,22 +348,29 @@ impl SeqTracker {
         } else if self.get(number) {
             self.counts.duplicates += 1;
         } else {
-            self.counts.reordered += 1;
             self.set(number, true);
-            self.fill(number);
+            let since = self.fill(number).map(|noticed| at.since(noticed));
+            self.reordered(number, since);
         }
     }
 
-    fn fill(&mut self, number: u64) {
+    /// Fills a number in; when its gap was noticed, if that is still remembered.
+    fn fill(&mut self, number: u64) -> Option<Mono> {
+        let mut noticed = None;
         for slot in &mut self.pending {
             if let Some(g) = slot
                 && number.wrapping_sub(g.first) < g.len
             {
+                let (at, lost) = (g.at, g.lost);
                 g.open -= 1;
                 if g.open == 0 {
                     *slot = None;
                 }
-                return;
+                if !lost {
+                    return Some(at);
+                }
+                noticed = Some(at);
+                break;
             }
         }
         // It was lost already. What comes late was held up on the way, not dropped here.
@@ -337,6 +382,7 @@ impl SeqTracker {
             }
         }
         c.lost_at_start = c.lost_at_start.min(c.missing());
+        noticed
     }
 
     fn remember(&mut self, gap: Gap, here: &mut Here) {
@@ -344,8 +390,10 @@ impl SeqTracker {
         let slot = match self.pending.iter().position(Option::is_none) {
             Some(free) => free,
             None => {
-                let oldest = (0..PENDING).min_by_key(|&i| self.pending[i].map(|g| g.at)).unwrap_or(0);
-                if let Some(g) = self.pending[oldest].take() {
+                // What was called lost needs its place least.
+                let key = |g: Gap| (!g.lost, g.at);
+                let oldest = (0..PENDING).min_by_key(|&i| self.pending[i].map(key)).unwrap_or(0);
+                if let Some(g) = self.pending[oldest].take().filter(|g| !g.lost) {
                     self.lose(&g, here);
                 }
                 oldest
@@ -357,10 +405,12 @@ impl SeqTracker {
     /// Calls lost what has been missing for longer than [`REORDER_NS`] at `now`.
     pub fn settle(&mut self, now: Mono, here: &mut Here) {
         for i in 0..PENDING {
-            if let Some(g) = self.pending[i]
+            if let Some(g) = &mut self.pending[i]
+                && !g.lost
                 && now.since(g.at) >= REORDER_NS
             {
-                self.pending[i] = None;
+                g.lost = true;
+                let g = *g;
                 self.lose(&g, here);
             }
         }
@@ -386,180 +436,5 @@ impl SeqTracker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn run(bits: u8, values: &[u64]) -> SeqCounts {
-        let sample = |value| SeqSample { stream: 0, value, bits, count: 1, restart: false };
-        let here = &mut Here::default();
-        let mut t = SeqTracker::new(sample(values[0]), Mono(0));
-        for (i, &v) in values.iter().enumerate().skip(1) {
-            t.offer(sample(v), Mono(i as u64 * 1_000_000), here);
-        }
-        t.settle(Mono(u64::MAX), here);
-        t.counts()
-    }
-
-    #[test]
-    fn a_clean_stream_through_the_wrap_loses_nothing() {
-        for bits in [4u8, 8, 16, 32] {
-            let top = 1u64 << bits;
-            let values: Vec<u64> = (0..40).map(|i| (2 * top - 9 + i) % top).collect();
-            assert_eq!(run(bits, &values), clean(40), "{bits} bits");
-        }
-        let values: Vec<u64> = (0..40u64).map(|i| (u64::MAX - 20).wrapping_add(i)).collect();
-        assert_eq!(run(64, &values), clean(40));
-    }
-
-    fn clean(n: u64) -> SeqCounts {
-        SeqCounts { expected: n, received: n, ..SeqCounts::default() }
-    }
-
-    #[test]
-    fn rfc_3550_takes_duplicates_for_what_was_expected() {
-        // Two lost, three duplicates: cumulative loss of -1 (appendix A.3).
-        let c = run(16, &[65534, 65535, 0, 0, 0, 3, 4, 4]);
-        assert_eq!((c.rfc3550_lost(), c.lost, c.duplicates), (-1, 2, 3));
-        // A restart begins a new count.
-        let c = run(16, &[100, 101, 103, 40_000, 40_001, 40_003]);
-        assert_eq!((c.rfc3550_lost(), c.lost, c.restarts), (2, 2, 1));
-    }
-
-    #[test]
-    fn a_gap_with_drops_here_across_it_is_put_down_to_this_host() {
-        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
-        let here = &mut Here::default();
-        let mut t = SeqTracker::new(sample(1), Mono(0));
-        here.moved(Mono(5), Mono(15), 2, true);
-        t.offer(sample(5), Mono(10), here);
-        t.offer(sample(7), Mono(20), here);
-        t.settle(Mono(u64::MAX), here);
-        let c = t.counts();
-        assert_eq!((c.lost, c.lost_here, c.lost_unclear, c.missing()), (2, 2, 0, 4));
-    }
-
-    #[test]
-    fn losses_before_a_stream_was_seen_whole_are_kept_apart() {
-        let values: Vec<u64> = (0..100).filter(|n| ![3, 4, 9, 60].contains(n)).collect();
-        let c = run(16, &values);
-        assert_eq!((c.lost, c.lost_at_start), (4, 3));
-    }
-
-    #[test]
-    fn lost_counts_numbers_not_gaps_and_duplicates_do_not_offset_it() {
-        let c = run(16, &[1, 2, 2, 2, 6, 7, 9]);
-        assert_eq!((c.lost, c.gaps, c.longest_gap, c.duplicates, c.reordered), (4, 2, 3, 2, 0));
-    }
-
-    #[test]
-    fn late_is_reordered_and_not_lost() {
-        let c = run(16, &[1, 3, 2, 4, 6, 5, 7]);
-        assert_eq!((c.lost, c.reordered, c.duplicates), (0, 2, 0));
-        let c = run(16, &[5, 4, 6, 7]);
-        assert_eq!((c.lost, c.reordered), (0, 1));
-    }
-
-    #[test]
-    fn what_comes_after_it_was_called_lost_is_lost_no_longer() {
-        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
-        let here = &mut Here::default();
-        let mut t = SeqTracker::new(sample(1), Mono(0));
-        t.offer(sample(3), Mono(1), here);
-        t.settle(Mono(REORDER_NS + 1), here);
-        assert_eq!(t.counts().lost, 1);
-        t.offer(sample(2), Mono(REORDER_NS + 2), here);
-        assert_eq!((t.counts().lost, t.counts().reordered), (0, 1));
-    }
-
-    #[test]
-    fn a_missing_number_is_waited_for_before_it_is_lost() {
-        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
-        let here = &mut Here::default();
-        let mut t = SeqTracker::new(sample(1), Mono(0));
-        t.offer(sample(3), Mono(1), here);
-        t.settle(Mono(REORDER_NS - 1), here);
-        assert_eq!(t.counts().lost, 0);
-    }
-
-    #[test]
-    fn a_restart_is_no_loss_and_a_stray_is_neither() {
-        let mut values: Vec<u64> = (50_000..50_100).collect();
-        values.extend(100..200);
-        let c = run(16, &values);
-        assert_eq!((c.lost, c.restarts, c.strays), (0, 1, 0));
-        let mut values: Vec<u64> = (50_000..50_100).collect();
-        values.push(7);
-        values.extend(50_100..50_200);
-        let c = run(16, &values);
-        assert_eq!((c.lost, c.restarts, c.strays), (0, 0, 1));
-    }
-
-    #[test]
-    fn a_restart_that_the_sender_announces_is_no_loss() {
-        let sample = |value, restart| SeqSample { stream: 0, value, bits: 32, count: 1, restart };
-        let here = &mut Here::default();
-        let mut t = SeqTracker::new(sample(1, false), Mono(0));
-        for (i, (value, restart)) in [(2, false), (500, true), (501, false)].into_iter().enumerate() {
-            t.offer(sample(value, restart), Mono(i as u64), here);
-        }
-        t.settle(Mono(u64::MAX), here);
-        assert_eq!(t.counts(), clean(4));
-    }
-
-    #[test]
-    fn a_long_outage_of_a_fast_stream_is_loss() {
-        let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
-        let here = &mut Here::default();
-        let mut t = SeqTracker::new(sample(0), Mono(0));
-        for i in 1..1000u64 {
-            t.offer(sample(i), Mono(i * 1_000_000), here);
-        }
-        t.offer(sample(6000), Mono(6_000 * 1_000_000), here);
-        t.settle(Mono(u64::MAX), here);
-        assert_eq!(t.counts().lost, 5000);
-    }
-
-    #[test]
-    fn a_packet_of_several_messages_takes_up_as_many_numbers() {
-        let s = |value, count| SeqSample { stream: 0, value, bits: 64, count, restart: false };
-        let here = &mut Here::default();
-        let mut t = SeqTracker::new(s(10, 3), Mono(0));
-        t.offer(s(13, 2), Mono(1), here);
-        t.offer(s(15, 0), Mono(2), here); // a heartbeat names the next number
-        t.offer(s(18, 1), Mono(3), here);
-        t.settle(Mono(u64::MAX), here);
-        assert_eq!(t.counts().lost, 3);
-    }
-
-    proptest! {
-        /// Whatever is dropped, doubled and locally swapped, the counts are those of the recipe.
-        #[test]
-        fn counts_are_exact(seed in any::<u64>(), start in any::<u16>()) {
-            let mut rng = seed | 1;
-            let mut next = || { rng ^= rng << 13; rng ^= rng >> 7; rng ^= rng << 17; rng };
-            let (mut sent, mut lost, mut dup, mut swapped) = (Vec::new(), 0u64, 0u64, 0u64);
-            for i in 0..1000u64 {
-                let v = u64::from(start).wrapping_add(i) & 0xffff;
-                let edge = !(3..997).contains(&i);
-                match next() % 20 {
-                    0 | 1 if !edge => lost += 1,
-                    2 if !edge => { sent.extend([v, v]); dup += 1; }
-                    _ => sent.push(v),
-                }
-            }
-            let mut i = 3;
-            while i + 4 < sent.len() {
-                if next() % 10 == 0 && sent[i] != sent[i + 1] && sent[i - 1] != sent[i]
-                    && sent[i + 1] != sent[i + 2] {
-                    sent.swap(i, i + 1);
-                    swapped += 1;
-                    i += 3;
-                }
-                i += 1;
-            }
-            let c = run(16, &sent);
-            prop_assert_eq!((c.lost, c.duplicates, c.reordered), (lost, dup, swapped));
-        }
-    }
-}
+#[path = "sequence_tests.rs"]
+mod tests;

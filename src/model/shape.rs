@@ -1,6 +1,6 @@
 //! The shape of traffic: bursts in short windows, and sizes.
 
-use crate::base::time::Mono;
+use crate::base::time::{Mono, SECOND_NS};
 
 /// Lengths of the windows, in nanoseconds: 1, 10 and 100 ms.
 pub const WINDOWS_NS: [u64; 3] = [1_000_000, 10_000_000, 100_000_000];
@@ -13,6 +13,13 @@ pub struct Peak {
     pub packets: u32,
     /// UDP payload in bytes.
     pub payload_bytes: u32,
+}
+
+impl Peak {
+    /// The UDP payload as a rate over the window, in bit/s.
+    pub fn bps(&self, window_ns: u64) -> f64 {
+        f64::from(self.payload_bytes) * 8.0 * SECOND_NS as f64 / window_ns as f64
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,17 +1,13 @@
 //! One sender to one group: exact counters, marking, timing, continuity, recognition.
 
-use std::hash::BuildHasher;
-use std::net::IpAddr;
-
-use hashbrown::{DefaultHashBuilder, HashTable};
-
-use crate::base::batch::{Datagram, SLOTS};
+use crate::base::batch::Datagram;
 use crate::base::group::Endpoint;
 use crate::base::time::{Mono, SECOND_NS, Wall};
+use crate::model::counter::{Choice, Counter};
 use crate::model::detail::Detail;
-use crate::model::finder::Counter;
 use crate::model::here::Here;
 use crate::model::rate::{RateWindow, Weight};
+use crate::model::rules::Rule;
 use crate::model::sequence::SeqCounts;
 use crate::wire::verdict::Verdict;
 use crate::wire::{Confidence, Hint, Protocol};
@@ -25,6 +21,15 @@ pub struct Stamp {
     pub wall: Wall,
 }
 
+/// What a datagram is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnWire {
+    /// Bytes with IP and UDP headers, per fragment.
+    pub ip_bytes: u64,
+    /// Whether it is too long for one packet.
+    pub fragmented: bool,
+}
+
 /// What was counted, exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -36,6 +41,9 @@ pub struct Counters {
     pub ip_bytes: u64,
     /// Datagrams of which not the whole payload was captured.
     pub truncated: u64,
+    /// Datagrams too long for one packet at this interface's MTU: they must have come in fragments.
+    /// That a sender cut shorter ones cannot be seen behind a socket.
+    pub fragmented: u64,
     /// Smallest payload, in bytes; meaningful once `packets` is above 0.
     pub size_min: u32,
     /// Largest payload, in bytes.
@@ -43,13 +51,14 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn add(&mut self, len: u32, ip_bytes: u64, truncated: bool) {
+    pub(crate) fn add(&mut self, len: u32, wire: OnWire, truncated: bool) {
         self.size_min = if self.packets == 0 { len } else { self.size_min.min(len) };
         self.size_max = self.size_max.max(len);
         self.packets += 1;
         self.payload_bytes += u64::from(len);
-        self.ip_bytes += ip_bytes;
+        self.ip_bytes += wire.ip_bytes;
         self.truncated += u64::from(truncated);
+        self.fragmented += u64::from(wire.fragmented);
     }
 
     /// Mean payload in bytes, `None` without datagrams.
@@ -72,21 +81,23 @@ pub struct Marking {
 }
 
 impl Marking {
-    /// Takes the next value; true if it differs from the last.
-    fn take(&mut self, value: Option<u8>) -> bool {
-        let Some(v) = value else { return false };
-        let changed = match self.last {
-            None => {
-                (self.min, self.max) = (v, v);
-                false
-            }
-            Some(last) => last != v,
-        };
-        self.last = Some(v);
+    /// Takes the next value; the last one, if it differs from that.
+    fn take(&mut self, value: Option<u8>) -> Option<u8> {
+        let v = value?;
+        let was = self.last.replace(v).filter(|&last| last != v);
+        if self.changes == 0 && was.is_none() {
+            (self.min, self.max) = (v, v);
+        }
         self.min = self.min.min(v);
         self.max = self.max.max(v);
-        self.changes += u32::from(changed);
-        changed
+        self.changes += u32::from(was.is_some());
+        was
+    }
+
+    /// Begins to count anew, with the last value as the only one.
+    fn reset(&mut self) {
+        let v = self.last.unwrap_or(0);
+        (self.min, self.max, self.changes) = (v, v, 0);
     }
 }
 
@@ -178,8 +189,10 @@ pub struct Source {
     pub last: Stamp,
     /// TTL or hop limit on arrival.
     pub ttl: Marking,
-    /// TOS or traffic class byte: DSCP in the upper six bits.
-    pub tos: Marking,
+    /// DSCP, 0 to 63: the upper six bits of the TOS or traffic class byte.
+    pub dscp: Marking,
+    /// ECN, the lower two: 0 not capable, 1 and 2 capable, 3 congestion was met (RFC 3168).
+    pub ecn: Marking,
     /// Inter-arrival times.
     pub gaps: Gaps,
     /// The last second.
@@ -188,10 +201,16 @@ pub struct Source {
     pub(crate) retired: SeqCounts,
     /// What it carries.
     pub verdict: Verdict,
+    /// What the user said of its counter.
+    pub choice: Choice,
+    /// Which of its row's rules was found to hold for it.
+    rule: Option<u16>,
     /// Whether this host sent it.
     pub ours: bool,
     /// As of the last look at it.
     pub state: State,
+    /// Our own filter kept it out until now.
+    kept_out: bool,
     /// The rest, where it is kept.
     pub detail: Option<Box<Detail>>,
 }
@@ -201,58 +220,104 @@ pub struct Source {
 pub struct Noticed {
     /// TTL before, if it changed.
     pub ttl_was: Option<u8>,
-    /// TOS before, if it changed.
-    pub tos_was: Option<u8>,
+    /// DSCP before, if it changed.
+    pub dscp_was: Option<u8>,
+    /// ECN before, if it changed.
+    pub ecn_was: Option<u8>,
     /// Nanoseconds since the datagram before.
     pub gap_ns: Option<u64>,
 }
 
+impl Noticed {
+    /// Whether the marking changed.
+    pub(crate) fn is_marking(&self) -> bool {
+        self.ttl_was.is_some() || self.dscp_was.is_some() || self.ecn_was.is_some()
+    }
+}
+
 impl Source {
-    fn new(endpoint: Endpoint, at: Stamp, ours: bool, detailed: bool) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, at: Stamp, ours: bool, detailed: bool) -> Self {
         Source {
             endpoint,
             counters: Counters::default(),
             first: at,
             last: at,
             ttl: Marking::default(),
-            tos: Marking::default(),
+            dscp: Marking::default(),
+            ecn: Marking::default(),
             gaps: Gaps::default(),
             rate: RateWindow::default(),
             retired: SeqCounts::default(),
             verdict: Verdict::default(),
+            choice: Choice::Find,
+            rule: None,
             ours,
             state: State::Live,
+            kept_out: false,
             detail: detailed.then(|| Box::new(Detail::new(at.mono))),
         }
     }
 
+    /// Looks for a rule of the user's that holds for it; the first one found stays.
+    fn obey(&mut self, rules: &[Rule], payload: &[u8]) {
+        if self.rule.is_some() || !self.verdict.looks() {
+            return;
+        }
+        let Some(i) = rules.iter().position(|r| r.holds(self.endpoint.ip, payload)) else { return };
+        self.rule = u16::try_from(i).ok();
+        if let Some(p) = rules[i].protocol {
+            self.verdict = Verdict::ruled(p);
+        }
+        if self.choice == Choice::Find {
+            self.choice = rules[i].counter;
+        }
+    }
+
+    /// The rule that holds for it, of those of its row.
+    pub fn rule<'a>(&self, rules: &'a [Rule]) -> Option<&'a Rule> {
+        rules.get(usize::from(self.rule?))
+    }
+
+    /// The user takes it for this protocol, or (`None`) lets it be recognised again, rules first.
+    pub(crate) fn take_for(&mut self, protocol: Option<&'static Protocol>) {
+        self.verdict = protocol.map_or_else(Verdict::default, Verdict::given);
+        self.rule = None;
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the row's own fields, borrowed apart")]
     pub(crate) fn record(
         &mut self,
         d: &Datagram,
         payload: &[u8],
         at: Stamp,
-        ip_bytes: u64,
+        wire: OnWire,
         to: Endpoint,
+        rules: &[Rule],
         here: &mut Here,
     ) -> Noticed {
         let mut noticed = Noticed::default();
-        if self.counters.packets > 0 {
+        if std::mem::take(&mut self.kept_out) {
+            if let Some(detail) = &mut self.detail {
+                detail.interrupted(&mut self.retired, here);
+            }
+        } else if self.counters.packets > 0 {
             let gap = at.mono.since(self.last.mono);
             self.gaps.add(gap);
             noticed.gap_ns = Some(gap);
         }
-        self.counters.add(d.len, ip_bytes, d.is_truncated());
-        let (ttl, tos) = (self.ttl.last, self.tos.last);
-        if self.ttl.take(d.ttl) {
-            noticed.ttl_was = ttl;
-        }
-        if self.tos.take(d.tos) {
-            noticed.tos_was = tos;
-        }
+        self.counters.add(d.len, wire, d.is_truncated());
+        noticed.ttl_was = self.ttl.take(d.ttl);
+        noticed.dscp_was = self.dscp.take(d.tos.map(|t| t >> 2));
+        noticed.ecn_was = self.ecn.take(d.tos.map(|t| t & 3));
         self.last = at;
-        self.rate.add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes });
+        self.rate
+            .add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes: wire.ip_bytes });
+        if !rules.is_empty() {
+            self.obey(rules, payload);
+        }
         self.verdict.observe(payload, &Hint { to, from: self.endpoint, len: d.len as usize });
         if let Some(detail) = &mut self.detail {
+            detail.choose(self.choice);
             detail.record(d, payload, at.mono, noticed.gap_ns, &self.verdict, &mut self.retired, here);
         }
         noticed
@@ -292,6 +357,11 @@ impl Source {
         self.verdict.protocol().map(|(p, _)| p)
     }
 
+    /// Our own filter lets it through again: what it sent meanwhile is no loss and no silence of its.
+    pub(crate) fn let_through_again(&mut self) {
+        self.kept_out = true;
+    }
+
     /// Brings what depends on time up to date; returns the state before.
     pub(crate) fn settle(&mut self, now: Mono, may_be_silent: bool, here: &mut Here) -> State {
         let quiet = now.since(self.last.mono);
@@ -318,7 +388,7 @@ impl Source {
     }
 
     /// Gives up what is kept only for some; what it counted stays.
-    fn demote(&mut self, here: &mut Here) -> Option<Box<Detail>> {
+    pub(crate) fn demote(&mut self, here: &mut Here) -> Option<Box<Detail>> {
         let mut detail = self.detail.take()?;
         detail.settle(Mono(u64::MAX), here);
         if let Some(counts) = detail.counts() {
@@ -331,215 +401,12 @@ impl Source {
         self.counters = Counters::default();
         self.gaps = Gaps::default();
         self.retired = SeqCounts::default();
-        self.ttl.changes = 0;
-        self.tos.changes = 0;
+        for marking in [&mut self.ttl, &mut self.dscp, &mut self.ecn] {
+            marking.reset();
+        }
         if let Some(detail) = &mut self.detail {
             detail.reset();
         }
-    }
-}
-
-/// The sources of a group, found by endpoint, listed in the order of their appearance.
-#[derive(Clone, Debug, Default)]
-pub struct SourceTable {
-    /// Places in `list`, found by the endpoint that stands there: small, so that it stays near.
-    index: HashTable<u32>,
-    hasher: DefaultHashBuilder,
-    list: Vec<Source>,
-    last: u32,
-    /// The one that somebody looks at: it is kept with detail whatever it sends.
-    looked_at: Option<u32>,
-    limits: Limits,
-}
-
-/// How many senders a group keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// At most; what more send is counted on the group only.
-    pub sources: usize,
-    /// With [`Detail`]: the first ones as they appear, later the busiest ones.
-    pub detailed: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { sources: SOURCES_MAX, detailed: DETAILED }
-    }
-}
-
-/// Sources of a group that are kept with [`Detail`]: the first ones as they appear, later the busiest
-/// ones.
-pub const DETAILED: usize = 4096;
-/// Sources that change places at a time: a turn stays short.
-const MOVED: usize = 256;
-/// Sources from which on their records do not stay in the cache.
-const FAR: usize = 1024;
-/// No hint for [`SourceTable::place`].
-pub(crate) const NO_HINT: u32 = u32::MAX;
-/// Sources that a group keeps; what more send is counted on the group only.
-pub const SOURCES_MAX: usize = 1_000_000;
-
-/// An IPv4 endpoint is one word to the hasher, not five pieces.
-fn hash(hasher: &DefaultHashBuilder, e: Endpoint) -> u64 {
-    match e.ip {
-        IpAddr::V4(ip) => hasher.hash_one(u64::from(u32::from(ip)) << 16 | u64::from(e.port)),
-        IpAddr::V6(ip) => hasher.hash_one((u128::from(ip), e.port)),
-    }
-}
-
-impl SourceTable {
-    /// The place of a source, made if it is new (then the second value is true); `None` when the
-    /// table is full. `hint` may say where it is.
-    pub(crate) fn place(
-        &mut self,
-        from: Endpoint,
-        hint: u32,
-        at: Stamp,
-        ours: impl FnOnce() -> bool,
-    ) -> Option<(usize, bool)> {
-        let here = |i: u32| self.list.get(i as usize).is_some_and(|s| s.endpoint == from);
-        let known = [hint, self.last].into_iter().find(|&i| here(i)).or_else(|| self.find(from));
-        if let Some(i) = known {
-            self.last = i;
-            return Some((i as usize, false));
-        }
-        if self.list.len() >= self.limits.sources {
-            return None;
-        }
-        let i = self.list.len() as u32;
-        self.list.push(Source::new(from, at, ours(), self.list.len() < self.limits.detailed));
-        let (hasher, list) = (&self.hasher, &self.list);
-        self.index.insert_unique(hash(hasher, from), i, |&i| hash(hasher, list[i as usize].endpoint));
-        self.last = i;
-        Some((i as usize, true))
-    }
-
-    fn find(&self, from: Endpoint) -> Option<u32> {
-        let hash = hash(&self.hasher, from);
-        self.index.find(hash, |&i| self.list[i as usize].endpoint == from).copied()
-    }
-
-    /// Finds several senders at once, for [`SourceTable::place`], and reads a little of what counting
-    /// their datagrams will touch. With very many senders each is far away in memory: asked for
-    /// together, the waits overlap instead of adding up.
-    pub(crate) fn hints(&self, from: impl Iterator<Item = Endpoint>, hints: &mut [u32; SLOTS]) {
-        if self.list.len() < FAR {
-            return;
-        }
-        let mut n = 0;
-        for (hint, from) in hints.iter_mut().zip(from) {
-            *hint = self.find(from).unwrap_or(NO_HINT);
-            n += 1;
-        }
-        let mut sum = 0;
-        for s in hints[..n].iter().filter_map(|&i| self.list.get(i as usize)) {
-            sum ^= s.counters.packets ^ s.gaps.count ^ s.last.mono.0 ^ s.rate.current();
-            sum ^= u64::from(s.verdict.seen() ^ s.tos.changes) ^ u64::from(s.detail.is_some());
-        }
-        std::hint::black_box(sum);
-    }
-
-    /// Sets other limits than the usual ones; who is there stays.
-    pub(crate) fn limit(&mut self, limits: Limits) {
-        self.limits = limits;
-    }
-
-    pub(crate) fn at_mut(&mut self, place: usize) -> &mut Source {
-        &mut self.list[place]
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Source> {
-        self.list.iter_mut()
-    }
-
-    /// Somebody looks at this sender, or no more at any: it is kept with detail.
-    pub(crate) fn look_at(&mut self, from: Option<Endpoint>, now: Mono) {
-        self.looked_at = from.and_then(|f| self.find(f));
-        if let Some(i) = self.looked_at {
-            self.list[i as usize].detail.get_or_insert_with(|| Box::new(Detail::new(now)));
-        }
-    }
-
-    /// How many are kept with [`Detail`].
-    pub fn detailed(&self) -> usize {
-        let all = self.list.len() <= self.limits.detailed;
-        if all { self.list.len() } else { self.with_detail().count() }
-    }
-
-    fn with_detail(&self) -> impl Iterator<Item = &Source> {
-        self.list.iter().filter(|s| s.detail.is_some())
-    }
-
-    /// Gives the detail of the quietest to the busiest, where there are more than [`DETAILED`]. It
-    /// takes half as much traffic again, so that equals do not change places for ever.
-    pub(crate) fn promote(&mut self, now: Mono, here: &mut Here) {
-        if self.list.len() <= self.limits.detailed {
-            return;
-        }
-        let rate = |s: &Source| s.rate.rate(now, s.first.mono).map_or(0, |r| r.packets_pps as u64);
-        let (mut quiet, mut busy) = (Vec::new(), Vec::new());
-        for (i, s) in self.list.iter().enumerate() {
-            match &s.detail {
-                Some(_) if self.looked_at == Some(i as u32) => {}
-                Some(_) => quiet.push((rate(s), i)),
-                None => match rate(s) {
-                    0 => {}
-                    pps => busy.push((pps, i)),
-                },
-            }
-        }
-        let by_rate = |x: &(u64, usize)| (std::cmp::Reverse(x.0), x.1);
-        if busy.len() > MOVED {
-            busy.select_nth_unstable_by_key(MOVED, by_rate);
-            busy.truncate(MOVED);
-        }
-        busy.sort_unstable_by_key(by_rate);
-        // One that was looked at before may be one too many.
-        let places = self.limits.detailed.saturating_sub(usize::from(self.looked_at.is_some()));
-        let over = quiet.len().saturating_sub(places);
-        let wanted = (over + busy.len()).min(quiet.len());
-        if wanted == 0 {
-            return;
-        }
-        quiet.select_nth_unstable(wanted - 1);
-        quiet.truncate(wanted);
-        quiet.sort_unstable();
-        for &(_, i) in &quiet[..over] {
-            self.list[i].demote(here);
-        }
-        for (&(was, from), &(is, to)) in quiet[over..].iter().zip(&busy) {
-            if is <= was + was / 2 {
-                break;
-            }
-            if let Some(mut detail) = self.list[from].demote(here) {
-                *detail = Detail::new(now);
-                self.list[to].detail = Some(detail);
-            }
-        }
-    }
-
-    /// All sources, in the order of their appearance.
-    pub fn list(&self) -> &[Source] {
-        &self.list
-    }
-
-    /// The source of this endpoint.
-    pub fn get(&self, from: Endpoint) -> Option<&Source> {
-        self.find(from).map(|i| &self.list[i as usize])
-    }
-
-    pub(crate) fn get_mut(&mut self, from: Endpoint) -> Option<&mut Source> {
-        self.find(from).map(|i| &mut self.list[i as usize])
-    }
-
-    /// Number of sources kept.
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
     }
 }
 

@@ -45,6 +45,7 @@ impl Model {
             c.payload_bytes += g.counters.payload_bytes;
             c.ip_bytes += g.counters.ip_bytes;
             c.truncated += g.counters.truncated;
+            c.fragmented += g.counters.fragmented;
             if let Some(r) = g.rate(self.now.mono) {
                 *t.rate.get_or_insert_default() += r;
             }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::base::dscp;
 use crate::base::group::Endpoint;
 use crate::base::iface::Iface;
 use crate::base::time::{Now, SECOND_NS};
@@ -40,18 +41,25 @@ pub(super) fn tell(events: &mut EventLog, g: &mut Group, from: Endpoint, new: bo
         events.push(event(EventKind::SourceAppeared, g, Some(from), at, text));
     }
     let Some(s) = g.sources.get(from) else { return };
-    // A marking that flaps is told when its number of changes doubles, not each time.
-    if let (Some(was), Some(is)) = (n.ttl_was, s.ttl.last)
-        && s.ttl.changes.is_power_of_two()
-    {
-        let text = format!("{from} on {}: TTL changed from {was} to {is}", g.membership);
-        events.push(event(EventKind::MarkingChanged, g, Some(from), at, text));
-    }
-    if let (Some(was), Some(is)) = (n.tos_was, s.tos.last)
-        && s.tos.changes.is_power_of_two()
-    {
-        let text = format!("{from} on {}: DSCP changed from {} to {}", g.membership, was >> 2, is >> 2);
-        events.push(event(EventKind::MarkingChanged, g, Some(from), at, text));
+    let ecn = |v: u8| match dscp::ecn(v) {
+        "CE" => "CE (congestion was met)".to_owned(),
+        other => other.to_owned(),
+    };
+    let plain = |v: u8| v.to_string();
+    let changes = [
+        ("TTL", n.ttl_was, s.ttl, &plain as &dyn Fn(u8) -> String),
+        ("DSCP", n.dscp_was, s.dscp, &plain),
+        ("ECN", n.ecn_was, s.ecn, &ecn),
+    ];
+    for (name, was, marking, word) in changes {
+        // A marking that flaps is told when its number of changes doubles, not each time.
+        if let (Some(was), Some(is)) = (was, marking.last)
+            && marking.changes.is_power_of_two()
+        {
+            let text =
+                format!("{from} on {}: {name} changed from {} to {}", g.membership, word(was), word(is));
+            events.push(event(EventKind::MarkingChanged, g, Some(from), at, text));
+        }
     }
 }
 
@@ -103,7 +111,8 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
     let expects = g.expects_traffic();
     let membership = g.membership.clone();
     for s in g.sources.iter_mut() {
-        let was = s.settle(now.mono, expects, &mut g.here);
+        let expected = expects && membership.filter.passes(s.endpoint.ip);
+        let was = s.settle(now.mono, expected, &mut g.here);
         let (kind, text) = match (was, s.state) {
             (before, State::Silent) if before != State::Silent => {
                 let quiet = now.mono.since(s.last.mono) / SECOND_NS;

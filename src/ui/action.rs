@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::base::group::{Endpoint, Membership, MembershipId};
+use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::base::tap::Depth;
 use crate::engine::command::{Respond, SendId, SendJob};
+use crate::model::counter::Choice;
 use crate::model::pair::PairId;
 
 /// A wish of the person at the keyboard that needs more than the screen's own state.
@@ -54,8 +55,12 @@ pub enum Action {
     Block(MembershipId, IpAddr),
     /// Let it through again.
     Unblock(MembershipId, IpAddr),
+    /// Let just these senders of a row through.
+    Filter(MembershipId, SourceFilter),
     /// Take a stream for the protocol of this word; `None` lets it be recognised.
     SetProtocol(MembershipId, Endpoint, Option<&'static str>),
+    /// Say where a stream counts, that it does not, or leave it to mcscope.
+    ChooseCounter(MembershipId, Endpoint, Choice),
     /// Compare two streams as A and B of one feed.
     Pair([(MembershipId, Endpoint); 2]),
     /// Compare them no longer.

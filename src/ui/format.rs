@@ -75,8 +75,8 @@ pub fn ttl(m: &Marking) -> String {
 /// DSCP of a source, with `!` when it changed.
 pub fn marking(m: &Marking) -> String {
     match m.last {
-        Some(v) if m.changes > 0 => format!("{}!", dscp::label(v >> 2)),
-        Some(v) => dscp::label(v >> 2),
+        Some(v) if m.changes > 0 => format!("{}!", dscp::label(v)),
+        Some(v) => dscp::label(v),
         None => units::ABSENT.to_string(),
     }
 }

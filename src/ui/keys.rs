@@ -64,6 +64,10 @@ pub enum Cmd {
     Respond,
     /// Block or unblock the selected source.
     Block,
+    /// Only the selected source, or back to what was let through before.
+    Only,
+    /// Let every source through again.
+    Everybody,
     /// Mark a stream as A or B of a feed.
     Feed,
     /// Choose a stream's protocol.
@@ -231,7 +235,9 @@ static FIXED: &[Binding] = &[
     row!(Ping, "ping", ["p"], "ping", "ping the selected group: who answers, and how fast", 11, on_joined),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_joined_source),
-    row!(Protocol, "protocol", ["P"], "protocol", "why this protocol, and take the stream for another", 18, on_source),
+    row!(Only, "only", ["i"], "only this", "let only the selected source through, or go back", 2, on_joined_source),
+    row!(Everybody, "everybody", ["I"], "all sources", "let every source of the group through again", 0, on_joined),
+    row!(Protocol, "protocol", ["P"], "protocol", "why this protocol; another one, or where it counts", 18, on_source),
     row!(Feed, "feed", ["m"], "mark A/B", "mark a stream as A, another as B of one feed; again: unmark", 19, on_group),
     row!(Tap, "tap", ["W"], "wire", "tap on/off: show every group on the wire, joined or not", 0, always),
     row!(TapAll, "tap-all", ["A"], "all multicast", "ask the adapters for all multicast, or no more", 0, always),

@@ -14,7 +14,6 @@ pub mod keys;
 pub mod layer;
 pub mod pane;
 pub mod popup;
-pub mod reading;
 pub mod screen;
 pub mod shared;
 pub mod terminal;

@@ -1,12 +1,12 @@
 //! What the panes share: what is selected (by identity, never by row), the filter, and what they wish
 //! from the loop.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::base::group::{Endpoint, MembershipId};
+use crate::base::group::{Endpoint, MembershipId, SourceFilter};
 use crate::model::group::Group;
 use crate::model::packets::{Packet, PacketRing};
 use crate::ui::action::Action;
@@ -54,6 +54,8 @@ pub struct Shared {
     pub diff: bool,
     /// Packets that were marked.
     pub marks: BTreeSet<(MembershipId, u64)>,
+    /// What was let through on rows before only one source was.
+    pub before_only: BTreeMap<MembershipId, SourceFilter>,
     /// What is shown.
     pub filter: Filter,
     /// Addresses on the screen whose names are not known.

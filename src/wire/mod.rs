@@ -29,6 +29,7 @@ pub mod media;
 pub mod mld;
 pub mod mold;
 pub mod ntp;
+pub mod own;
 pub mod probe;
 pub mod psi;
 pub mod ptp;
@@ -167,6 +168,15 @@ pub struct Protocol {
     pub sequence: Option<Sequence>,
 }
 
+/// Each protocol is one of its kind.
+impl PartialEq for Protocol {
+    fn eq(&self, other: &Protocol) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Protocol {}
+
 impl std::fmt::Debug for Protocol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.id)
@@ -218,9 +228,9 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &rtp::PROTOCOL,
 ];
 
-/// The protocol of this word, if there is one.
+/// The protocol of this word, if there is one; also one that the user named.
 pub fn by_id(id: &str) -> Option<&'static Protocol> {
-    PROTOCOLS.iter().copied().find(|p| p.id == id)
+    own::protocols().find(|p| p.id == id)
 }
 
 /// The protocol that this one payload speaks for most strongly; the first of the table among equals.

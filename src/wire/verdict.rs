@@ -34,6 +34,26 @@ const NEAR: u64 = 16;
 /// Bytes that two datagrams are told apart by.
 const COMPARED: usize = 512;
 
+/// What a verdict rests on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ground {
+    /// Nothing: there is no verdict.
+    #[default]
+    None,
+    /// A datagram whose bytes are certain by themselves.
+    Mark,
+    /// A datagram whose structure adds up, or whose port says so as well.
+    Structure,
+    /// Several datagrams of the same shape whose numbers count up.
+    Counting,
+    /// Several different datagrams of the same shape.
+    Agreement,
+    /// The user has said so for this stream.
+    Given,
+    /// A rule of the user's.
+    Rule,
+}
+
 /// The verdict on one stream, with what it rests on.
 #[derive(Clone, Copy, Default)]
 pub struct Verdict {
@@ -41,10 +61,18 @@ pub struct Verdict {
     guess: Option<&'static Protocol>,
     agree: u8,
     against: u8,
+    ground: Ground,
     seen: u32,
     /// Streams and the numbers expected next.
     next: [Option<(u64, u64)>; STREAMS],
     last: u64,
+}
+
+impl Ground {
+    /// That of one datagram that is more than a guess.
+    fn of(confidence: Confidence) -> Ground {
+        if confidence == Confidence::Certain { Ground::Mark } else { Ground::Structure }
+    }
 }
 
 /// What a number says of a guess.
@@ -67,13 +95,34 @@ impl std::fmt::Debug for Verdict {
 impl Verdict {
     /// A verdict that the user has given: it stands until it is replaced.
     pub fn given(protocol: &'static Protocol) -> Self {
-        // A given verdict is never looked at: the period never ends.
-        Verdict { standing: Some((protocol, Confidence::Certain)), seen: u32::MAX, ..Verdict::default() }
+        Verdict::fixed(protocol, Ground::Given)
     }
 
-    /// Whether the user has given it.
+    /// A verdict that a rule of the user's has given.
+    pub fn ruled(protocol: &'static Protocol) -> Self {
+        Verdict::fixed(protocol, Ground::Rule)
+    }
+
+    fn fixed(protocol: &'static Protocol, ground: Ground) -> Self {
+        // A given verdict is never looked at: the period never ends.
+        let standing = Some((protocol, Confidence::Certain));
+        Verdict { standing, ground, seen: u32::MAX, ..Verdict::default() }
+    }
+
+    /// Whether the user has given it, for the stream or by a rule.
     pub fn is_given(&self) -> bool {
-        self.seen == u32::MAX && self.standing.is_some()
+        self.seen == u32::MAX
+    }
+
+    /// What it rests on.
+    pub fn ground(&self) -> Ground {
+        self.ground
+    }
+
+    /// Whether the next datagram is looked at.
+    pub fn looks(&self) -> bool {
+        let period = if self.standing.is_none() && self.seen >= LONG { LONG_PERIOD } else { PERIOD };
+        self.seen != u32::MAX && (self.seen < PERIOD || self.against > 0 || self.seen % period < LOOK)
     }
 
     /// What the stream is taken for.
@@ -97,9 +146,7 @@ impl Verdict {
         if self.seen == u32::MAX {
             return;
         }
-        let early = self.seen < PERIOD;
-        let period = if self.standing.is_none() && self.seen >= LONG { LONG_PERIOD } else { PERIOD };
-        let look = early || self.against > 0 || self.seen % period < LOOK;
+        let look = self.looks();
         self.seen = if self.seen + 1 == u32::MAX { PERIOD } else { self.seen + 1 };
         if !look || payload.is_empty() {
             return;
@@ -111,7 +158,10 @@ impl Verdict {
             Some(now) => {
                 self.against = 0;
                 // A likely one becomes certain when a datagram says so.
-                self.standing = Some((protocol, confidence.max(now)));
+                if now > confidence {
+                    self.standing = Some((protocol, now));
+                    self.ground = Ground::of(now);
+                }
             }
             None => {
                 self.against += 1;
@@ -129,7 +179,7 @@ impl Verdict {
             return;
         };
         if confidence > Confidence::Guess {
-            self.standing = Some((protocol, confidence));
+            (self.standing, self.ground) = (Some((protocol, confidence)), Ground::of(confidence));
             return;
         }
         if self.guess.is_none_or(|g| g.id != protocol.id) {
@@ -163,6 +213,10 @@ impl Verdict {
         };
         if self.agree >= AGREE {
             self.standing = Some((protocol, proved));
+            self.ground = match proved {
+                Confidence::Certain => Ground::Counting,
+                _ => Ground::Agreement,
+            };
         }
     }
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use mcscope::base::group::Endpoint;
 use mcscope::base::time::SECOND_NS;
-use mcscope::model::finder::Counter;
+use mcscope::model::counter::Choice;
+use mcscope::model::rules::Rule;
 
 use crate::payload::{self, Sender};
 
@@ -29,7 +30,7 @@ pub enum Item {
     /// Somebody looks at a source.
     Look { row: usize, from: Endpoint },
     /// The user says where the counter is, or that there is none.
-    Counter { row: usize, from: Endpoint, counter: Option<Counter> },
+    Counter { row: usize, from: Endpoint, choice: Choice },
     /// Two streams are marked as one feed.
     Pair { a: (usize, Endpoint), b: (usize, Endpoint) },
     /// Or are not any more.
@@ -77,6 +78,8 @@ pub struct Truth {
 #[derive(Clone, Debug, Default)]
 pub struct Scenario {
     pub rows: Vec<Row>,
+    /// The user's rules, in their order.
+    pub rules: Vec<Rule>,
     /// In the order of time; at one time in the order of the lines.
     pub items: Vec<(u64, Item)>,
     pub truth: BTreeMap<(usize, Endpoint), Truth>,
@@ -94,6 +97,9 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
         let done = match words.split_first() {
             None => Ok(()),
             Some((&"group", rest)) => group(&mut s, rest),
+            Some((&"rule", rest)) => Rule::parse(&rest.concat())
+                .map(|rule| s.rules.push(rule))
+                .map_err(|e| format!("{}\n{}", e.message, e.caret())),
             Some((&"until", rest)) => rest.first().ok_or("until needs a time".to_owned()).and_then(|t| {
                 s.until = time(t)?;
                 Ok(())
@@ -101,7 +107,7 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
             Some((&"expect", rest)) => expect(&s, rest, n).map(|item| last_expects.push(item)),
             Some((&"at", rest)) => at(&mut s, rest, n),
             Some((word, _)) => {
-                Err(format!("a line begins with group, at, until, expect or #, not with {word}"))
+                Err(format!("a line begins with group, rule, at, until, expect or #, not with {word}"))
             }
         };
         done.map_err(|e| format!(":{n}: {e}"))?;
@@ -250,11 +256,7 @@ fn at(s: &mut Scenario, words: &[&str], line: usize) -> Result<(), String> {
         }
         "counter" => {
             let [from, spec, to @ ..] = rest else { return Err("counter ADDRESS:PORT SPEC".to_owned()) };
-            Item::Counter {
-                row: row(s, to.first().copied())?,
-                from: endpoint(from)?,
-                counter: counter(spec)?,
-            }
+            Item::Counter { row: row(s, to.first().copied())?, from: endpoint(from)?, choice: counter(spec)? }
         }
         other => return Err(format!("there is no {other} at a time")),
     };
@@ -268,20 +270,9 @@ fn stream(s: &Scenario, text: &str) -> Result<(usize, Endpoint), String> {
     Ok((row(s, Some(to))?, endpoint(from)?))
 }
 
-/// `OFFSET:WIDTH[:le|be]`, or `off`.
-fn counter(spec: &str) -> Result<Option<Counter>, String> {
-    if spec == "off" {
-        return Ok(None);
-    }
-    let parts: Vec<&str> = spec.split(':').collect();
-    let [offset, width, order @ ..] = &parts[..] else { return Err(format!("{spec} is no OFFSET:WIDTH")) };
-    let number = |t: &str| t.parse::<u16>().map_err(|_| format!("{t} is no number"));
-    Ok(Some(Counter {
-        offset: number(offset)?,
-        width: number(width)? as u8,
-        little_endian: order == ["le"],
-        step: 1,
-    }))
+/// `OFFSET:WIDTH[:le|be]`, `off` or `auto`.
+fn counter(spec: &str) -> Result<Choice, String> {
+    Choice::parse(&format!("seq:{spec}")).map_err(|e| e.message)
 }
 
 /// `from 10.0.0.1:5000 …`, or `from 10.0.0.1-100:5000 …`: that many senders, each a little later.

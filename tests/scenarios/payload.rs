@@ -118,7 +118,13 @@ impl Sender {
             delay: moved(take("delay"))?,
             again: moved(take("again"))?,
             ttl: take("ttl").map(number).transpose()?,
-            tos: take("dscp").map(number::<u8>).transpose()?.map(|d| d << 2),
+            tos: match (take("dscp"), take("ecn")) {
+                (None, None) => None,
+                (dscp, ecn) => {
+                    let read = |t: Option<&str>| t.map_or(Ok(0), number::<u8>);
+                    Some(read(dscp)? << 2 | read(ecn)? & 3)
+                }
+            },
         };
         Ok(s)
     }

@@ -60,6 +60,7 @@ pub fn run(scenario: &Scenario, how: How) -> Outcome {
     let mut names: Vec<&str> = scenario.rows.iter().map(|r| &*r.iface).collect();
     names.dedup();
     r.model.set_ifaces(names.into_iter().map(iface).collect(), start);
+    r.model.set_rules(scenario.rules.clone());
     for (i, row) in scenario.rows.iter().enumerate() {
         let id = MembershipId(i as u32);
         let m = Membership {
@@ -160,9 +161,9 @@ impl Runner<'_> {
                 self.flush();
                 self.model.nic_drops(&self.scenario.rows[0].iface, *drops);
             }
-            Item::Counter { row, from, counter } => {
+            Item::Counter { row, from, choice } => {
                 self.flush();
-                self.model.name_counter(MembershipId(*row as u32), *from, *counter);
+                self.model.choose_counter(MembershipId(*row as u32), *from, *choice);
             }
             Item::Reset { row } => {
                 self.flush();

@@ -16,7 +16,7 @@ use crate::base::batch::{Account, Capture};
 use crate::base::group::MembershipId;
 use crate::engine::command::Update;
 use crate::engine::intake::ACCOUNT_EVERY;
-use crate::engine::listener::{Message, STACK, Shared, Start};
+use crate::engine::listener::{Change, Message, STACK, Shared, Start};
 use crate::engine::responder::Responder;
 use crate::model::event::EventKind;
 use crate::model::group::Buffer;
@@ -317,10 +317,12 @@ impl Run {
                 };
                 self.sink.say(update);
             }
-            Message::Block(ip) | Message::Unblock(ip) => {
-                let (outcome, did) = match message {
-                    Message::Block(_) => (member.block(ip), "blocked"),
-                    _ => (member.unblock(ip), "let through"),
+            Message::Filter(change) => {
+                let words = change.words();
+                let outcome = match change {
+                    Change::Block(ip) => member.block(ip),
+                    Change::Unblock(ip) => member.unblock(ip),
+                    Change::To(filter) => member.set_filter(filter),
                 };
                 let update = match outcome {
                     Err(e) => Update::Note(EventKind::Note, Some(id), e.to_string()),
@@ -328,7 +330,7 @@ impl Run {
                         let membership = Arc::new(member.membership().clone());
                         row.membership = membership.clone();
                         self.sink.filter_changed(place);
-                        let text = format!("{did} {ip} on {membership}");
+                        let text = format!("{} on {}: {words}", membership.endpoint(), membership.iface);
                         Update::Filter(id, membership, text)
                     }
                 };

@@ -264,3 +264,148 @@ fn said(packet: &[u8]) -> Option<Option<Said>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::group::SourceFilter;
+    use crate::wire::ip::build;
+    use crossbeam_channel::Receiver;
+
+    fn sorter() -> (Sorter, Sights, Receiver<Box<Sight>>) {
+        let (sights, full) = Sights::new();
+        (Sorter::new("eth0".into(), Depth::Wire), sights, full)
+    }
+
+    fn endpoint(text: &str) -> Endpoint {
+        Endpoint::from(text.parse::<std::net::SocketAddr>().unwrap())
+    }
+
+    fn packet(from: &str, to: &str, len: usize) -> Vec<u8> {
+        let mut b = Vec::new();
+        build(&mut b, (endpoint(from), endpoint(to)), (1, 0), &vec![7; len], len).unwrap();
+        b
+    }
+
+    fn row(id: u32, group: &str, filter: SourceFilter) -> (MembershipId, Arc<Membership>) {
+        let e = endpoint(group);
+        (MembershipId(id), Arc::new(Membership { group: e.ip, port: e.port, iface: "eth0".into(), filter }))
+    }
+
+    const RECEIVED: Mark = Mark { outgoing: false, vlan: None };
+
+    fn take(s: &mut Sorter, sights: &Sights, packet: &[u8], mark: Mark) {
+        s.take(&Frame { packet, time: Wall(5_500_000_000), verified: false }, mark, false, sights);
+    }
+
+    #[test]
+    fn what_a_row_takes_comes_as_a_number_and_all_else_whole() {
+        let (mut s, sights, full) = sorter();
+        let (a, b) = ("10.0.0.1:9", "10.0.0.2:9");
+        let (id, m) = row(3, "239.1.1.1:5004", SourceFilter::Include(vec![endpoint(a).ip]));
+        s.stands(id, m.clone());
+        for from in [a, a, b] {
+            take(&mut s, &sights, &packet(from, "239.1.1.1:5004", 10), RECEIVED);
+        }
+        take(&mut s, &sights, &packet(a, "239.1.1.1:5005", 20), RECEIVED);
+        // Of our own sending to a row nothing is to be compared; of a VLAN the row gets nothing.
+        take(&mut s, &sights, &packet(a, "239.1.1.1:5004", 30), Mark { outgoing: true, vlan: None });
+        take(&mut s, &sights, &packet(a, "239.1.1.1:5004", 40), Mark { outgoing: false, vlan: Some(5) });
+        take(&mut s, &sights, &packet(a, "10.0.0.9:5004", 50), RECEIVED);
+        s.hand_on(&sights);
+        let sight = full.try_recv().unwrap();
+        assert_eq!(sight.tallies, [Tally { row: id, second: 5, packets: 2 }]);
+        let seen: Vec<_> = sight
+            .batch
+            .datagrams()
+            .iter()
+            .map(|d| (sight.flows[d.membership.0 as usize].to.port, d.source, d.len))
+            .collect();
+        assert_eq!(seen, [(5004, endpoint(b), 10), (5005, endpoint(a), 20), (5004, endpoint(a), 40)]);
+        assert_eq!(sight.flows[2].vlan, Some(5));
+        s.left(id, m.endpoint());
+        take(&mut s, &sights, &packet(a, "239.1.1.1:5004", 10), RECEIVED);
+        s.hand_on(&sights);
+        assert_eq!(full.try_recv().unwrap().batch.datagrams().len(), 1, "it is the wire's again");
+    }
+
+    #[test]
+    fn fragments_are_one_datagram_and_wrong_checksums_are_counted() {
+        let (mut s, sights, full) = sorter();
+        let whole = packet("10.0.0.1:9", "239.1.1.1:5004", 2000);
+        let cut = |at: std::ops::Range<usize>, more: bool| {
+            let mut b = whole[..20].to_vec();
+            b.extend(&whole[20..][at.clone()]);
+            let len = (b.len() as u16).to_be_bytes();
+            b[2..4].copy_from_slice(&len);
+            let word = (at.start / 8) as u16 | u16::from(more) << 13;
+            b[6..8].copy_from_slice(&word.to_be_bytes());
+            b[10..12].fill(0);
+            let sum = ip::checksum(&[&b[..20]]);
+            b[10..12].copy_from_slice(&sum.to_be_bytes());
+            b
+        };
+        take(&mut s, &sights, &cut(0..1480, true), RECEIVED);
+        take(&mut s, &sights, &cut(1480..2008, false), RECEIVED);
+        let mut bad = packet("10.0.0.1:9", "239.1.1.1:5004", 10);
+        *bad.last_mut().unwrap() ^= 1;
+        take(&mut s, &sights, &bad, RECEIVED);
+        s.settle(&sights);
+        let sight = full.try_recv().unwrap();
+        let sizes: Vec<u32> = sight.batch.datagrams().iter().map(|d| d.len).collect();
+        assert_eq!((sizes, sight.counts.bad_checksums), (vec![2000], 1));
+    }
+
+    #[test]
+    fn without_a_free_sight_all_is_counted_and_told_when_there_is_one() {
+        let (mut s, sights, full) = sorter();
+        let held: Vec<_> = std::iter::from_fn(|| sights.take(Duration::ZERO)).collect();
+        assert_eq!(held.len(), super::super::SIGHTS);
+        let (id, m) = row(3, "239.1.1.1:5004", SourceFilter::Any);
+        s.stands(id, m);
+        for _ in 0..7 {
+            take(&mut s, &sights, &packet("10.0.0.1:9", "239.9.9.9:5004", 100), RECEIVED);
+            take(&mut s, &sights, &packet("10.0.0.1:9", "239.1.1.1:5004", 100), RECEIVED);
+        }
+        s.hand_on(&sights);
+        assert!(!s.settle(&sights) && full.try_recv().is_err());
+        held.into_iter().take(1).for_each(|h| sights.give(h));
+        assert!(s.settle(&sights));
+        let sight = full.try_recv().unwrap();
+        assert_eq!((sight.counts.not_analysed, sight.counts.not_analysed_bytes), (7, 700));
+        assert_eq!(sight.tallies.iter().map(|t| t.packets).sum::<u64>(), 7);
+    }
+
+    #[test]
+    fn of_membership_messages_only_those_that_hosts_heed_are_heard() {
+        // An IGMPv2 report with a router alert, as Linux sends it.
+        let igmp = |ttl: u8, group: [u8; 4]| {
+            let mut b = vec![0x46, 0xc0, 0, 32, 0, 0, 0x40, 0, ttl, 2, 0, 0, 10, 0, 0, 7];
+            b.extend(group);
+            b.extend([0x94, 4, 0, 0]);
+            let sum = ip::checksum(&[&b]).to_be_bytes();
+            b[10..12].copy_from_slice(&sum);
+            let mut message = [0x16, 0, 0, 0, group[0], group[1], group[2], group[3]];
+            let sum = ip::checksum(&[&message]).to_be_bytes();
+            message[2..4].copy_from_slice(&sum);
+            b.extend(message);
+            b
+        };
+        let (mut s, sights, full) = sorter();
+        let good = igmp(1, [239, 1, 1, 1]);
+        take(&mut s, &sights, &good, Mark { outgoing: true, vlan: None });
+        take(&mut s, &sights, &igmp(2, [239, 1, 1, 2]), RECEIVED);
+        take(&mut s, &sights, &good, Mark { outgoing: false, vlan: Some(5) });
+        let mut bad = good.clone();
+        bad[31] ^= 1;
+        take(&mut s, &sights, &bad, RECEIVED);
+        take(&mut s, &sights, &good[..30], RECEIVED);
+        s.hand_on(&sights);
+        let sight = full.try_recv().unwrap();
+        let [heard] = &sight.heard[..] else { panic!("{:?}", sight.heard) };
+        assert!(
+            heard.outgoing && matches!(&heard.message, Said::V4(from, _) if from.octets() == [10, 0, 0, 7])
+        );
+        assert_eq!(sight.counts, TapCounts::default());
+    }
+}

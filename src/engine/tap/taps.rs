@@ -10,7 +10,9 @@ use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::{Iface, IfaceKind, candidates};
 use crate::base::tap::Depth;
 use crate::engine::command::Update;
+use crate::model::event::EventKind;
 use crate::model::seen::TapState;
+use crate::net::NetError;
 
 /// The supervisor's hold on the taps.
 pub(in crate::engine) struct Taps {
@@ -76,14 +78,13 @@ impl Taps {
         let mut wanted: BTreeMap<u32, &Iface> = BTreeMap::new();
         if self.depth > Depth::Off {
             let stands = |name: &Arc<str>| self.standing.values().any(|m| m.iface == *name);
-            let rows = |i: &&Iface| i.up && (self.also.contains(&i.name) || stands(&i.name));
+            let rows = |i: &&Iface| self.also.contains(&i.name) || stands(&i.name);
             let all = candidates(ifaces).into_iter().chain(ifaces.iter().filter(rows));
             wanted.extend(all.map(|i| (i.index, i)));
         }
-        let keep = |index: &u32, (name, tap): &(Arc<str>, Tap)| {
-            wanted.get(index).is_some_and(|i| i.name == *name) && tap.depth == self.depth && !tap.ended()
-        };
-        let gone: Vec<u32> = self.open.iter().filter(|(i, t)| !keep(i, t)).map(|(i, _)| *i).collect();
+        let same = |index: &u32, name: &Arc<str>| wanted.get(index).is_some_and(|i| i.name == *name);
+        let gone = self.open.iter().filter(|(i, (name, tap))| !same(i, name) || tap.ended());
+        let gone: Vec<u32> = gone.map(|(i, _)| *i).collect();
         for index in gone {
             let Some((name, tap)) = self.open.remove(&index) else { continue };
             // One that ended by itself has told why, and is not opened again before something changes.
@@ -97,13 +98,49 @@ impl Taps {
         }
         self.refused.retain(|(index, depth)| wanted.contains_key(index) && *depth == self.depth);
         for (index, iface) in wanted {
-            if !self.open.contains_key(&index) && !self.refused.contains(&(index, self.depth)) {
-                self.spawn(iface);
+            let right = self.open.get(&index).is_some_and(|(_, tap)| tap.depth == self.depth);
+            if !right && !self.refused.contains(&(index, self.depth)) {
+                self.replace(iface);
             }
         }
     }
 
-    fn spawn(&mut self, iface: &Iface) {
+    /// Opens a tap of the depth that is wanted in place of another, if there is one.
+    fn replace(&mut self, iface: &Iface) {
+        let before = self.open.remove(&iface.index);
+        // Two that both show groups would count them twice; otherwise the old one hears until the new one
+        // does.
+        let before = match before {
+            Some((_, tap)) if tap.depth.shows_groups() && self.depth.shows_groups() => {
+                tap.join();
+                None
+            }
+            other => other,
+        };
+        match (self.spawn(iface), before) {
+            (Ok(tap), before) => {
+                self.open.insert(iface.index, (iface.name.clone(), tap));
+                if let Some((_, tap)) = before {
+                    tap.join();
+                }
+            }
+            (Err(e), Some(before)) if before.1.depth < self.depth => {
+                self.refused.push((iface.index, self.depth));
+                self.open.insert(iface.index, before);
+                let _ = self.updates.send(Update::Note(EventKind::Tap, None, e.to_string()));
+            }
+            (Err(e), before) => {
+                self.refused.push((iface.index, self.depth));
+                if let Some((_, tap)) = before {
+                    tap.join();
+                }
+                let state = TapState::Failed { error: e.reason(), remedy: e.remedy() };
+                let _ = self.updates.send(Update::Tap(iface.name.clone(), state));
+            }
+        }
+    }
+
+    fn spawn(&self, iface: &Iface) -> Result<Tap, NetError> {
         let at = At {
             iface: iface.name.clone(),
             ifindex: iface.index,
@@ -113,16 +150,7 @@ impl Taps {
         };
         let rows = self.standing.iter().filter(|(_, m)| m.iface == iface.name);
         let rows = rows.map(|(id, m)| (*id, m.clone()));
-        match Tap::spawn(at, rows, self.sights.clone(), self.updates.clone()) {
-            Ok(tap) => {
-                self.open.insert(iface.index, (iface.name.clone(), tap));
-            }
-            Err(e) => {
-                self.refused.push((iface.index, self.depth));
-                let state = TapState::Failed { error: e.reason(), remedy: e.remedy() };
-                let _ = self.updates.send(Update::Tap(iface.name.clone(), state));
-            }
-        }
+        Tap::spawn(at, rows, self.sights.clone(), self.updates.clone())
     }
 
     /// Ends all of them; what they saw is handed on before.

@@ -25,10 +25,10 @@
 
 use std::cell::OnceCell;
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::base::group::Endpoint;
+use crate::base::prefix::Prefix;
 use crate::base::text::TextError;
 use crate::wire;
 
@@ -93,7 +93,7 @@ pub enum Who {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In this prefix.
-    Net(IpAddr, u8),
+    Net(Prefix),
     /// This address and port.
     Endpoint(Endpoint),
     /// Address, port or host name contain this, in lower case.
@@ -293,7 +293,7 @@ impl Expr {
             list.push(match t {
                 Test::Word(w) | Test::Place(_, true, Place::Text(w)) => w.clone(),
                 Test::Text(w) | Test::Name(_, true, w) => w.to_lowercase(),
-                Test::Place(_, true, Place::Net(ip, len)) if *len == full(*ip) => ip.to_string(),
+                Test::Place(_, true, Place::Net(net)) if net.single().is_some() => net.to_string(),
                 Test::Place(_, true, Place::Endpoint(e)) => e.to_string(),
                 _ => return,
             });
@@ -326,25 +326,6 @@ fn find_text(hay: &[u8], needle: &str) -> Option<Range<usize>> {
     let n = needle.as_bytes();
     let at = hay.windows(n.len().max(1)).position(|w| w.eq_ignore_ascii_case(n))?;
     Some(at..at + n.len())
-}
-
-/// Bits of an address.
-fn full(ip: IpAddr) -> u8 {
-    if ip.is_ipv4() { 32 } else { 128 }
-}
-
-/// The address with all bits behind the prefix set to zero.
-fn masked(ip: IpAddr, len: u8) -> IpAddr {
-    match ip {
-        IpAddr::V4(v) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(len.min(32))).unwrap_or(0);
-            IpAddr::from((u32::from(v) & mask).to_be_bytes())
-        }
-        IpAddr::V6(v) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(len.min(128))).unwrap_or(0);
-            IpAddr::from((u128::from(v) & mask).to_be_bytes())
-        }
-    }
 }
 
 /// A look at one thing: what it is found by is written down once.
@@ -399,7 +380,7 @@ impl Look<'_> {
 
     fn lies(&self, who: Who, e: Endpoint, place: &Place) -> bool {
         match place {
-            Place::Net(net, len) => e.ip.is_ipv4() == net.is_ipv4() && masked(e.ip, *len) == *net,
+            Place::Net(net) => net.contains(e.ip),
             Place::Endpoint(wanted) => e == *wanted,
             Place::Text(text) => {
                 e.to_string().contains(text.as_str())
@@ -465,8 +446,7 @@ impl fmt::Display for Test {
             Test::Place(who, eq, place) => {
                 write!(f, "{} {} ", word_of(Property::Place(*who)), is(eq))?;
                 match place {
-                    Place::Net(ip, len) if *len == full(*ip) => write!(f, "{ip}"),
-                    Place::Net(ip, len) => write!(f, "{ip}/{len}"),
+                    Place::Net(net) => write!(f, "{net}"),
                     Place::Endpoint(e) => write!(f, "{e}"),
                     Place::Text(t) => f.write_str(&parse::quoted(t)),
                 }

@@ -1,18 +1,18 @@
 //! Text to filter: words, then tests, then what joins them.
 
-use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::base::dscp;
 use crate::base::group::Endpoint;
+use crate::base::prefix::Prefix;
 use crate::base::text::{TextError, nearest, parse_hex};
 use crate::base::units::{Rate, parse_duration, parse_rate, parse_size};
 use crate::model::filter::{
-    DEPTH_MAX, Expr, Figure, Name, Op, PROPERTIES, Place, Property, TEXT_MAX, Test, UNKNOWN, full, masked,
-    property, wire_names,
+    DEPTH_MAX, Expr, Figure, Name, Op, PROPERTIES, Place, Property, TEXT_MAX, Test, UNKNOWN, property,
+    wire_names,
 };
 use crate::model::source::State;
-use crate::wire::PROTOCOLS;
+use crate::wire::own::protocols;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
@@ -361,19 +361,13 @@ fn place_of(value: &str) -> Result<Place, TextError> {
         Err(TextError::new(value, 0..value.len(), message)
             .help("10.1.2.3, 10.1.2.0/24, 10.1.2.3:5004, fe80::/10, or a part of address or name"))
     };
-    let inner = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or(value);
-    if let Ok(ip) = inner.parse::<IpAddr>() {
-        return Ok(Place::Net(ip, full(ip)));
-    }
     if let Ok(at) = value.parse::<std::net::SocketAddr>() {
         return Ok(Place::Endpoint(Endpoint::new(at.ip(), at.port())));
     }
-    if let Some((ip, len)) = value.split_once('/') {
-        return match (ip.parse::<IpAddr>(), len.parse::<u8>()) {
-            (Ok(ip), Ok(len)) if len <= full(ip) => Ok(Place::Net(masked(ip, len), len)),
-            (Ok(ip), _) => wrong(&format!("a prefix of this family has 0 to {} bits", full(ip))),
-            _ => wrong("this is no address"),
-        };
+    match Prefix::parse(value) {
+        Ok(net) => return Ok(Place::Net(net)),
+        Err(e) if value.contains('/') => return wrong(&e.message),
+        Err(_) => {}
     }
     let numbers = value.chars().all(|c| c.is_ascii_digit() || c == '.');
     if value.contains(':') || (numbers && value.matches('.').count() >= 3 && !value.ends_with('.')) {
@@ -386,8 +380,8 @@ fn name_of(name: Name, value: &str) -> Result<String, TextError> {
     let lower = value.to_lowercase();
     let wrong = |message: &str, help: String| Err(TextError::new(value, 0..value.len(), message).help(help));
     match name {
-        Name::Protocol if lower != UNKNOWN && !PROTOCOLS.iter().any(|p| wire_names(p, &lower)) => {
-            let ids = || PROTOCOLS.iter().map(|p| p.id);
+        Name::Protocol if lower != UNKNOWN && !protocols().any(|p| wire_names(p, &lower)) => {
+            let ids = || protocols().map(|p| p.id);
             let near = nearest(value, ids(), 4);
             let list = if near.is_empty() { ids().collect() } else { near };
             wrong("no protocol of this name is known", format!("there is {}", list.join(", ")))

@@ -91,7 +91,7 @@ fn of_source(s: &Source, g: &Group, now: Mono, figure: Figure) -> Option<Span> {
     let v = match figure {
         Figure::Size => return sizes(&s.counters),
         Figure::Ttl => s.ttl.last.map(f64::from),
-        Figure::Dscp => s.tos.last.map(|t| f64::from(t >> 2)),
+        Figure::Dscp => s.dscp.last.map(f64::from),
         Figure::Lost | Figure::Duplicates | Figure::Reordered => count(s.continuity(), figure),
         Figure::Packets => Some(s.counters.packets as f64),
         Figure::Bps => rate().map(|r| r.payload_bps),
@@ -107,6 +107,12 @@ fn of_source(s: &Source, g: &Group, now: Mono, figure: Figure) -> Option<Span> {
 fn describe_group(m: &Membership, g: &Group, out: &mut String) {
     let label = g.label.as_deref().unwrap_or_default();
     let _ = write!(out, "{m}\n{}\n{}\n{label}\n", m.endpoint(), m.iface);
+    if !g.is_joined() {
+        out.push_str("◇ wire\n");
+    }
+    if let Some(vlan) = g.vlan {
+        let _ = writeln!(out, "VLAN {vlan}");
+    }
 }
 
 fn describe_protocol(p: Option<&Protocol>, out: &mut String) {

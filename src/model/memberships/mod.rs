@@ -18,6 +18,7 @@ use crate::model::group::JoinState;
 use crate::model::source::Stamp;
 use crate::wire::igmp::{Message, RecordKind};
 
+pub mod filtering;
 pub mod forecast;
 pub mod host;
 pub mod members;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::time::{Mono, SECOND_NS};
-use crate::model::finder::Counter;
+use crate::model::counter::Counter;
 use crate::wire::{Protocol, SeqSample};
 use axis::Axis;
 pub use axis::{SLOTS_MAX, WAIT_NS};

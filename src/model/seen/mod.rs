@@ -23,6 +23,8 @@ use crate::wire::igmp::Message;
 
 pub mod compare;
 mod take;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use wire::{Tapped, Wire};

@@ -13,7 +13,8 @@ use crate::model::event::{Event, EventKind, EventLog};
 use crate::model::group::{Group, JoinState};
 use crate::model::seen::compare::{Compare, Compared, second};
 use crate::model::seen::{Flow, Said, Sight, TapState, Wire, WireTotals};
-use crate::model::source::{NO_HINT, Stamp};
+use crate::model::source::Stamp;
+use crate::model::sources::NO_HINT;
 use crate::model::telling;
 
 /// Events of new groups that an interface may write each second; the others are told as a number.
@@ -195,6 +196,14 @@ impl Model {
         let Model { wire, own, here_ips, .. } = self;
         if let Some(t) = wire.ifaces.get_mut(&sight.iface) {
             t.counts += sight.counts;
+        }
+        let lost_here = sight.counts.drops + sight.counts.not_analysed;
+        if lost_here > 0 {
+            // Whose they were is not known: what they might explain is unclear.
+            let since = Mono(received.mono.0.saturating_sub(SECOND_NS));
+            for g in wire.rows.values_mut().filter(|g| g.membership.iface == sight.iface) {
+                g.here.moved(since, received.mono, lost_here, false);
+            }
         }
         for run in sight.batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
             let Some(g) = wire.row(run[0].membership) else { continue };

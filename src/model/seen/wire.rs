@@ -6,10 +6,13 @@ use std::sync::Arc;
 use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::base::registry::Registry;
 use crate::base::time::Mono;
+use crate::model::given::take_rules;
 use crate::model::group::Group;
 use crate::model::packets::{RING_MAX, RING_MIN};
+use crate::model::rules::Rule;
 use crate::model::seen::{DETAILED, GROUPS_MAX, QUIET_NS, SOURCES_MAX, TapCounts, TapState, WireTotals};
-use crate::model::source::{Counters, Limits, Stamp};
+use crate::model::source::{Counters, Stamp};
+use crate::model::sources::Limits;
 
 /// Bytes that the packets of all these rows together may hold.
 const BUDGET_BYTES: usize = 16 << 20;
@@ -51,6 +54,8 @@ pub struct Wire {
     next: u32,
     /// With `--no-join` and groups named: only these are shown.
     only: HashMap<(Arc<str>, Endpoint), Vec<SourceFilter>>,
+    /// The user's rules: they hold for what is not joined as well.
+    pub(in crate::model) rules: Vec<Rule>,
     /// Joined a moment ago: a tap may not know of it yet.
     pub(super) fresh: Vec<(Arc<Membership>, Mono)>,
 }
@@ -130,7 +135,9 @@ impl Wire {
         let membership =
             Membership { group: to.ip, port: to.port, iface: iface.clone(), filter: SourceFilter::Any };
         let label = Registry::builtin().label(to).map(|row| Arc::from(row.name.as_str()));
-        self.rows.insert(id, Box::new(Group::seen(id, Arc::new(membership), label, vlan, at)));
+        let mut group = Group::seen(id, Arc::new(membership), label, vlan, at);
+        take_rules(&mut group, &self.rules);
+        self.rows.insert(id, Box::new(group));
         Some((id, true))
     }
 

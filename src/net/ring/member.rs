@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::base::group::Membership;
+use crate::base::group::{Membership, SourceFilter};
 use crate::net::error::NetError;
 use crate::net::socket::membership;
 
@@ -54,6 +54,14 @@ impl Member {
     /// As [`GroupSocket::block`](crate::net::socket::GroupSocket::block).
     pub fn block(&mut self, sender: IpAddr) -> Result<(), NetError> {
         membership::exclude(&self.socket, &mut self.membership, self.ifindex, sender)
+    }
+
+    /// Lets just these senders through from now on.
+    ///
+    /// # Errors
+    /// As [`GroupSocket::set_filter`](crate::net::socket::GroupSocket::set_filter).
+    pub fn set_filter(&mut self, filter: SourceFilter) -> Result<(), NetError> {
+        membership::set_filter(&self.socket, &mut self.membership, self.ifindex, filter)
     }
 
     /// Lets a blocked sender through again.

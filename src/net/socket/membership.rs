@@ -81,6 +81,53 @@ pub fn exclude(
     Ok(())
 }
 
+/// Makes this the filter of the membership, in one step where the system can: nobody else's datagrams come
+/// in between, and none of those who pass both filters are missed.
+#[cfg(target_os = "linux")]
+pub fn set_filter(
+    socket: &Socket,
+    membership: &mut Membership,
+    ifindex: u32,
+    filter: SourceFilter,
+) -> Result<(), NetError> {
+    let group = membership.group;
+    let include = matches!(filter, SourceFilter::Include(_));
+    let option = option(group, sys::MCAST_MSFILTER, "MCAST_MSFILTER");
+    let bytes = sys::group_filter(ifindex, group, include, filter.sources());
+    sys::set_bytes(socket, option, &bytes).map_err(|e| {
+        if Kind::of(&e) == Kind::NoBuffer {
+            too_many(group, &membership.iface, filter.sources().len(), option, e)
+        } else {
+            refused(group, format!(" for {filter}"), &membership.iface, option, e)
+        }
+    })?;
+    membership.filter = filter;
+    Ok(())
+}
+
+/// Makes this the filter of the membership: leaves, and joins with it. What cannot be joined is joined
+/// again as it was.
+#[cfg(not(target_os = "linux"))]
+pub fn set_filter(
+    socket: &Socket,
+    membership: &mut Membership,
+    ifindex: u32,
+    filter: SourceFilter,
+) -> Result<(), NetError> {
+    leave(socket, membership, ifindex);
+    let wanted = Membership { filter, ..membership.clone() };
+    match join(socket, &wanted, ifindex) {
+        Ok(()) => {
+            *membership = wanted;
+            Ok(())
+        }
+        Err(e) => {
+            join(socket, membership, ifindex)?;
+            Err(e)
+        }
+    }
+}
+
 /// Unblocks one sender and takes it from the membership's filter; nothing changes if it is not there.
 pub fn readmit(
     socket: &Socket,

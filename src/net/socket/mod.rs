@@ -24,7 +24,7 @@ use super::recv::{self, Ours};
 use super::sys;
 use super::wake::{self, Waker};
 use crate::base::batch::Batch;
-use crate::base::group::{Endpoint, Membership, MembershipId};
+use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 pub(super) use account::Counter;
 #[cfg(target_os = "linux")]
 pub(super) use account::request as ask_for_buffer;
@@ -207,6 +207,14 @@ impl GroupSocket {
     /// On a membership of named sources, and when the system's limit is reached.
     pub fn block(&mut self, sender: IpAddr) -> Result<(), NetError> {
         membership::exclude(&self.socket, &mut self.membership, self.ifindex, sender)
+    }
+
+    /// Lets just these senders through from now on.
+    ///
+    /// # Errors
+    /// When the system's limit on sources is reached; the filter is as it was then.
+    pub fn set_filter(&mut self, filter: SourceFilter) -> Result<(), NetError> {
+        membership::set_filter(&self.socket, &mut self.membership, self.ifindex, filter)
     }
 
     /// Lets a blocked sender through again. Unblocking one that is not blocked changes nothing.

@@ -19,6 +19,8 @@ pub const MCAST_JOIN_GROUP: i32 = libc::MCAST_JOIN_GROUP;
 pub const MCAST_JOIN_SOURCE_GROUP: i32 = libc::MCAST_JOIN_SOURCE_GROUP;
 pub const MCAST_LEAVE_GROUP: i32 = libc::MCAST_LEAVE_GROUP;
 pub const MCAST_LEAVE_SOURCE_GROUP: i32 = libc::MCAST_LEAVE_SOURCE_GROUP;
+/// The whole filter at once; libc does not have it.
+pub const MCAST_MSFILTER: i32 = 48;
 pub const MCAST_UNBLOCK_SOURCE: i32 = libc::MCAST_UNBLOCK_SOURCE;
 
 /// `IPV6_MULTICAST_ALL` of linux/in6.h, which libc does not have for this target.

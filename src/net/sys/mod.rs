@@ -111,6 +111,21 @@ impl GroupRequest {
     }
 }
 
+/// The whole filter of a membership, RFC 3678 section 5.2.2: `group_filter` {interface, group, mode,
+/// number of sources, sources}. `include`: only these senders; otherwise everybody but these.
+#[cfg(target_os = "linux")]
+pub fn group_filter(ifindex: u32, group: IpAddr, include: bool, sources: &[IpAddr]) -> Vec<u8> {
+    let request = GroupRequest::new(ifindex, group, None);
+    let mut bytes = request.bytes().to_vec();
+    // MCAST_EXCLUDE is 0, MCAST_INCLUDE is 1.
+    bytes.extend(u32::from(include).to_ne_bytes());
+    bytes.extend((sources.len() as u32).to_ne_bytes());
+    for source in sources {
+        bytes.extend(sockaddr(SocketAddr::new(*source, 0)));
+    }
+    bytes
+}
+
 /// A timeout for `poll`: whole milliseconds, rounded up so that a wait is never cut short to a spin.
 fn millis(timeout: Option<Duration>) -> i32 {
     match timeout {

@@ -1,4 +1,5 @@
-//! The last minute of one stream on one time axis: rate, longest gap and loss of each second.
+//! The last minute of one stream on one time axis: rate, longest gap, jitter and
+//! loss of each second.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -17,6 +18,9 @@ use crate::ui::widget::strip::scale;
 
 /// Cells of the names and scales at the left.
 const NAMES: u16 = 16;
+
+/// Rows from which on jitter has a chart beside the gaps.
+const WITH_JITTER: u16 = 9;
 
 /// The pane.
 #[derive(Default)]
@@ -89,7 +93,8 @@ impl Pane for Charts {
         let backs = || (0..seconds).rev();
         let history = || backs().map(|b| d.history.second(now, b));
         let known = s.continuity().is_some();
-        let list = [
+        let rows = inner.height.saturating_sub(1);
+        let mut list = vec![
             Chart {
                 name: "PKT/S",
                 values: d.strip.packets(now, seconds).map(|p| p.map(f64::from)).collect(),
@@ -104,20 +109,33 @@ impl Pane for Charts {
                 style: ctx.theme.accent,
                 absent: None,
             },
-            Chart {
-                name: "LOST",
-                values: history().map(|h| h.map(|h| f64::from(h.missing))).collect(),
-                unit: units::si,
-                style: ctx.theme.bad,
-                absent: (!known).then_some("– no counter is known in this payload"),
-            },
         ];
-        let rows = inner.height.saturating_sub(1);
+        // Jitter is that of the media clock: what has none has gaps only.
+        if rows >= WITH_JITTER && d.media().iter().any(|m| m.jitter_ns().is_some()) {
+            list.push(Chart {
+                name: "JITTER",
+                values: history()
+                    .map(|h| h.filter(|h| h.jitter_max_ns > 0).map(|h| f64::from(h.jitter_max_ns)))
+                    .collect(),
+                unit: nanoseconds,
+                style: ctx.theme.wire,
+                absent: None,
+            });
+        }
+        list.push(Chart {
+            name: "LOST",
+            values: history().map(|h| h.map(|h| f64::from(h.missing))).collect(),
+            unit: units::si,
+            style: ctx.theme.bad,
+            absent: (!known).then_some("– no counter is known in this payload"),
+        });
         // Loss needs the least height: that there was some is the news.
-        let lost = (rows / 5).max(1);
-        let (gap, mut y) = ((rows - lost) / 2, inner.y);
-        let heights = [rows - lost - gap, gap, lost];
-        for (chart, height) in list.iter().zip(heights) {
+        let lost = (rows / (list.len() as u16 + 2)).max(1);
+        let others = list.len() as u16 - 1;
+        let mut y = inner.y;
+        for (i, chart) in (0..).zip(&list) {
+            let each = (rows - lost) / others + u16::from(i < (rows - lost) % others);
+            let height = if i == others { lost } else { each };
             if height > 0 {
                 draw_one(buf, Rect { y, height, ..inner }, chart, ctx);
             }

@@ -225,7 +225,7 @@ impl Groups {
         let (ctx, now) = (look.ctx, look.ctx.model.now().mono);
         let theme = ctx.theme;
         let figures = self.figures(g, now);
-        let what = self.what(g, now);
+        let what = self.what(g, now) + &filter_note(g, ctx);
         let rate = g.rate(now).filter(|_| g.state != State::Silent);
         let (style, sign) = sign(g, theme);
         let bad = |n: Option<u64>| if n.unwrap_or(0) > 0 { theme.bad } else { theme.dim };
@@ -429,6 +429,11 @@ fn advice(g: &Group, compared: Option<Compared>, now: Mono) -> Option<String> {
     }
 }
 
+/// Beside a filter that the network is not told of, the version that is to blame.
+fn filter_note(g: &Group, ctx: &Ctx<'_>) -> String {
+    ctx.model.filter_untold(&g.membership).map_or_else(String::new, |u| format!(" ({}: only here)", u.name()))
+}
+
 fn passes(g: &Group, at: &Shared, ctx: &Ctx<'_>) -> bool {
     !at.filter.is_set() || group_passes(at.filter.expr(), g, &|ip| ctx.name(ip), ctx.model.now().mono)
 }
@@ -452,7 +457,7 @@ impl Pane for Groups {
         }
         // What a group is comes before how many packets it had.
         let rows: Vec<&Group> = ctx.model.rows().take(REMEMBERED / 64).collect();
-        let what = rows.iter().map(|g| self.what(g, now).width()).max().unwrap_or(0);
+        let what = rows.iter().map(|g| (self.what(g, now) + &filter_note(g, ctx)).width()).max().unwrap_or(0);
         if !narrow {
             columns[WHAT].widths = Widths::Range((what as u16).clamp(16, 30), 60);
         }

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use crate::base::iface::Iface;
 use crate::base::units::{self, ABSENT};
 use crate::model::filter::Interface;
+use crate::model::rate::Rate;
 use crate::model::{IfaceState, Totals};
 use crate::ui::format::tally;
 use crate::ui::keys::Cmd;
@@ -28,6 +29,7 @@ const PPS: usize = 7;
 const BPS: usize = 8;
 const NIC: usize = 9;
 const MAC: usize = 10;
+const WIRE: usize = 11;
 
 static COLUMNS: &[Column] = &[
     Column::text("IFACE", "interface", 8, 15, 0),
@@ -41,6 +43,7 @@ static COLUMNS: &[Column] = &[
     Column::number("BIT/S", "bit/s", 6, 5),
     Column::number("NIC", "NIC (receive drops)", 6, 1),
     Column::text("MAC", "hardware address", 17, 17, 7),
+    Column::number("◇ PKT/S", "pkt/s on the wire, not joined", 7, 3),
 ];
 
 /// From this width on a full IPv6 address has room; other columns come after that.
@@ -76,7 +79,7 @@ fn addresses(i: &Iface) -> String {
     i.addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join("  ")
 }
 
-fn key<'a>(s: &'a IfaceState, column: usize, t: &Totals) -> Key<'a> {
+fn key<'a>(s: &'a IfaceState, column: usize, t: &Totals, wire: Option<Rate>) -> Key<'a> {
     let i = &s.iface;
     match column {
         NAME => Key::Text((&*i.name).into()),
@@ -89,8 +92,16 @@ fn key<'a>(s: &'a IfaceState, column: usize, t: &Totals) -> Key<'a> {
         PPS => Key::num(t.rate.map(|r| r.packets_pps)),
         BPS => Key::num(t.rate.map(|r| r.payload_bps)),
         NIC => Key::num(s.nic_drops.map(|n| n as f64)),
+        WIRE => Key::num(wire.map(|r| r.packets_pps)),
         _ => Key::Absent,
     }
+}
+
+/// What a tap sees of the interface that is not joined, in the last second.
+fn wire(s: &IfaceState, ctx: &Ctx<'_>) -> Option<Rate> {
+    let name = &s.iface.name;
+    let on = ctx.model.wire().is_on(name);
+    on.then(|| ctx.model.wire_totals(Some(name)).rate.unwrap_or_default())
 }
 
 fn passes(s: &IfaceState, at: &Shared) -> bool {
@@ -119,7 +130,11 @@ impl Ifaces {
         }
         self.grid.order(ctx.model.now().mono, hash.finish(), Self::place(at, ctx), |sort| {
             let all = ctx.model.ifaces().iter().zip(0u32..).filter(|(s, _)| passes(s, at));
-            all.map(|(s, i)| (key(s, sort, &ctx.model.totals_of_iface(&s.iface.name)), i)).collect()
+            all.map(|(s, i)| {
+                let wire = (sort == WIRE).then(|| wire(s, ctx)).flatten();
+                (key(s, sort, &ctx.model.totals_of_iface(&s.iface.name), wire), i)
+            })
+            .collect()
         });
     }
 
@@ -150,6 +165,7 @@ impl Ifaces {
                     let style = if s.nic_drops.unwrap_or(0) > 0 { theme.bad } else { theme.dim };
                     (units::or_dash(s.nic_drops, tally), style)
                 }
+                WIRE => (units::or_dash(wire(s, ctx).map(|r| r.packets_pps), units::si_column), plain),
                 MAC => {
                     let mac = i.mac.map(|m| m.map(|b| format!("{b:02x}")).join(":"));
                     (units::or_dash(mac, |m| m), theme.dim)
@@ -175,7 +191,11 @@ impl Pane for Ifaces {
             columns[JOINS].widths = Widths::Range(26, 32);
         }
         let inside = area.inner(ratatui::layout::Margin::new(1, 1));
+        let hidden = self.grid.hidden.get();
+        let tapped = ctx.model.wire().depth().shows_groups();
+        self.grid.hidden.set(hidden | u64::from(!tapped) << WIRE);
         self.grid.lay(inside, &columns);
+        self.grid.hidden.set(hidden);
         self.order(at, ctx);
         let words = Words {
             title: format!("Interfaces of {}", ctx.host),

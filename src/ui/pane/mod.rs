@@ -15,6 +15,7 @@ pub mod charts;
 pub mod events;
 pub mod feed;
 pub mod fields;
+mod figures;
 pub mod groups;
 pub mod hex;
 pub mod histogram;

@@ -91,7 +91,7 @@ fn key<'a>(s: &'a Source, column: usize, g: &Group, ctx: &Ctx<'a>) -> Key<'a> {
         SHARE | BYTES => Key::Num(s.counters.payload_bytes as f64),
         SIZE => Key::num(s.counters.size_mean()),
         TTL => Key::num(s.ttl.last.map(f64::from)),
-        DSCP => Key::num(s.tos.last.map(|t| f64::from(t >> 2))),
+        DSCP => Key::num(s.dscp.last.map(f64::from)),
         GAP => Key::num(s.gaps.mean_ns().map(|n| n as f64)),
         NET => Key::num(s.continuity().map(|c| c.lost as f64)),
         LAST => Key::Num(s.last.mono.0 as f64),
@@ -181,7 +181,7 @@ impl Sources {
                 }
                 SIZE => (format::sizes(&s.counters), plain),
                 TTL => (format::ttl(&s.ttl), changed(s.ttl.changes)),
-                DSCP => (format::marking(&s.tos), changed(s.tos.changes)),
+                DSCP => (format::marking(&s.dscp), changed(s.dscp.changes)),
                 GAP => (format::gaps(s), plain),
                 NET => {
                     let style = if lost.unwrap_or(0) > 0 { theme.bad } else { theme.dim };

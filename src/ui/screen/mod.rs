@@ -16,7 +16,7 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 use unicode_width::UnicodeWidthStr;
 
-use crate::base::group::MembershipId;
+use crate::base::group::{Endpoint, MembershipId};
 use crate::base::text::{TextError, visible};
 use crate::base::time::{Mono, Now, SECOND_NS, Wall};
 use crate::model::Totals;
@@ -146,6 +146,11 @@ impl Screen {
     /// The selected row.
     pub fn selected(&self) -> Option<MembershipId> {
         self.shared.group_id()
+    }
+
+    /// The stream that is looked at: all that can be known of it should be kept.
+    pub fn looked_at(&self) -> Option<(MembershipId, Endpoint)> {
+        self.shared.group_id().zip(self.shared.source)
     }
 
     /// Selects a row, or none.

@@ -2,9 +2,11 @@
 
 use tui_input::Input;
 
+use crate::base::group::SourceFilter;
 use crate::base::tap::Depth;
 use crate::base::text::visible;
 use crate::engine::command::Respond;
+use crate::model::group::Group;
 use crate::model::pairs;
 use crate::ui::action::Action;
 use crate::ui::filter::Filter;
@@ -18,7 +20,6 @@ use crate::ui::popup::chooser::Chooser;
 use crate::ui::popup::help::Help;
 use crate::ui::popup::palette::Palette;
 use crate::ui::popup::protocol::ProtocolChooser;
-use crate::ui::reading;
 use crate::ui::screen::{Screen, Typing, plan};
 use crate::ui::view::VIEWS;
 
@@ -156,23 +157,59 @@ impl Screen {
             Cmd::Feed => self.mark_feed(ctx),
             Cmd::Protocol => {
                 let Some(s) = self.shared.source.and_then(|from| g.sources.get(from)) else { return };
-                let what = s.protocol().map_or("unknown", |p| p.name);
-                let reason = format!("{what} · {}", reading::recognition(s));
-                self.layers.push(Box::new(ProtocolChooser::new(g.id, s.endpoint, reason)));
+                self.layers.push(Box::new(ProtocolChooser::new(g.id, s.endpoint)));
             }
-            Cmd::Block => {
-                let Some(from) = self.shared.source else { return };
-                let action = if g.lets_through(from.ip) {
-                    self.say(format!("{} is blocked on {name} · b lets it through again", from.ip));
-                    Action::Block(g.id, from.ip)
-                } else {
-                    self.say(format!("{} is let through on {name}", from.ip));
-                    Action::Unblock(g.id, from.ip)
-                };
-                self.shared.actions.push(action);
-            }
+            Cmd::Block | Cmd::Only | Cmd::Everybody => self.let_through(cmd, g, ctx),
             _ => {}
         }
+    }
+
+    /// Changes which senders of a row are let through.
+    fn let_through(&mut self, cmd: Cmd, g: &Group, ctx: &Ctx<'_>) {
+        let untold = ctx.model.version_without_sources(&g.membership);
+        let here = untold.map_or_else(String::new, |u| format!(" · only on this host: {}", u.name()));
+        let (id, name, now) = (g.id, spec(&g.membership), &g.membership.filter);
+        if cmd == Cmd::Everybody {
+            if *now == SourceFilter::Any {
+                return self.say(format!("{name}: everybody is let through already"));
+            }
+            self.shared.before_only.remove(&id);
+            self.say(format!("{name}: everybody is let through"));
+            return self.shared.actions.push(Action::Filter(id, SourceFilter::Any));
+        }
+        let Some(ip) = self.shared.source.map(|s| s.ip) else { return };
+        let only = SourceFilter::only(ip);
+        if cmd == Cmd::Only {
+            let next = if *now == only {
+                self.shared.before_only.remove(&id).unwrap_or_default()
+            } else {
+                self.shared.before_only.entry(id).or_insert_with(|| now.clone());
+                only
+            };
+            let back =
+                if matches!(next, SourceFilter::Include(_)) { " · i goes back, I: everybody" } else { "" };
+            let here = if next == SourceFilter::Any { "" } else { &here };
+            self.say(format!("{name}: {next} is let through{here}{back}"));
+            return self.shared.actions.push(Action::Filter(id, next));
+        }
+        let action = match (now, now.toggled(ip)) {
+            (_, None) => {
+                return self.say(format!("{ip} is the only one let through · I lets everybody through"));
+            }
+            (SourceFilter::Include(_), Some(next)) => {
+                self.say(format!("{name}: {next} is let through{here}"));
+                Action::Filter(id, next)
+            }
+            _ if now.passes(ip) => {
+                self.say(format!("{ip} is blocked on {name}{here} · b lets it through again"));
+                Action::Block(id, ip)
+            }
+            _ => {
+                self.say(format!("{ip} is let through on {name}"));
+                Action::Unblock(id, ip)
+            }
+        };
+        self.shared.actions.push(action);
     }
 
     /// The tap on or off, or as deep as the adapters let it.

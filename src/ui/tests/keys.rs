@@ -4,6 +4,7 @@ use crossterm::event::MouseEventKind;
 
 use crate::base::group::MembershipId;
 use crate::engine::command::Respond;
+use crate::model::counter::{Choice, Counter};
 use crate::ui::action::Action;
 use crate::ui::fixture::{Desk, World, endpoint, rtp, steady, studio};
 
@@ -207,15 +208,50 @@ fn a_stream_can_be_taken_for_another_protocol() {
     let mut d = desk();
     let from = endpoint("10.1.2.20:5004");
     d.keys("<enter>P");
-    d.expect("Take 10.1.2.20:5004 for");
-    d.expect("RTP · certain");
+    d.expect("What 10.1.2.20:5004 is");
+    d.expect("RTP, certain");
+    d.expect("3 in a row have its shape, and their numbers count up");
+    d.expect("counts by the protocol's own");
     assert_eq!(d.keys("mpeg<enter>"), [Action::SetProtocol(AUDIO, from, Some("mpegts"))]);
     d.world.model.set_protocol(AUDIO, from, crate::wire::by_id("mpegts"));
     d.keys("<enter>");
-    d.expect("given by you");
+    d.expect("you say so");
     assert_eq!(d.keys("P<enter>"), [Action::SetProtocol(AUDIO, from, None)]);
     d.keys("Pzzz<enter>");
     d.expect("no protocol of that name");
+}
+
+#[test]
+fn the_counter_of_a_stream_can_be_named_switched_off_and_left_to_be_found() {
+    let mut d = desk();
+    let from = endpoint("10.1.2.20:5004");
+    d.keys("<enter>Pseq:2:2");
+    // RTP's own counter: the last of the fixture's 2500 datagrams from 41000 on.
+    d.expect("2 bytes at 2, big endian · now 43 499");
+    let counter = Counter { offset: 2, width: 2, little_endian: false, step: 1 };
+    assert_eq!(d.keys("<enter>"), [Action::ChooseCounter(AUDIO, from, Choice::At(counter))]);
+    d.world.model.choose_counter(AUDIO, from, Choice::At(counter));
+    d.keys("P");
+    d.expect("2 bytes at 2, big endian, named by you");
+    d.keys("seq:2:9");
+    d.expect("the width is 1 to 8 bytes");
+    assert_eq!(d.keys("<enter>"), [], "what is wrong cannot be taken");
+    d.keys("<esc>Pseq:400:4");
+    d.expect("no payload is so long");
+    assert_eq!(d.keys("<esc>Pseq:o<enter>"), [Action::ChooseCounter(AUDIO, from, Choice::Off)]);
+    d.world.model.choose_counter(AUDIO, from, Choice::Off);
+    d.keys("<enter>");
+    d.expect("counter switched off by you");
+    assert_eq!(d.keys("Pauto<enter>"), [Action::ChooseCounter(AUDIO, from, Choice::Find)]);
+}
+
+#[test]
+fn the_stream_under_the_cursor_is_the_one_looked_at() {
+    let mut d = desk();
+    d.keys("<enter>");
+    assert_eq!(d.screen.looked_at(), Some((AUDIO, endpoint("10.1.2.20:5004"))));
+    d.keys("j");
+    assert_eq!(d.screen.looked_at(), Some((AUDIO, endpoint("10.1.2.21:5004"))));
 }
 
 #[test]

@@ -26,8 +26,10 @@ pub fn panes() -> Vec<Box<dyn Pane>> {
 pub fn layout(area: Rect, plan: &Plan) -> Vec<Rect> {
     let none = Rect::default();
     let split = |area, top| Layout::vertical([Constraint::Length(top), Constraint::Min(0)]).areas(area);
-    let [top, rest]: [Rect; 2] = split(area, 9);
-    if area.height < 30 {
+    let small = area.height < 30;
+    // All eleven rows of figures, or what leaves the charts enough.
+    let [top, rest]: [Rect; 2] = split(area, if small { 12 } else { 13 });
+    if small {
         let mut places = vec![top, none, none, none, none];
         let shown = match plan.focus {
             Kind::Charts => 2,
@@ -56,7 +58,7 @@ pub fn layout(area: Rect, plan: &Plan) -> Vec<Rect> {
         }
         return places;
     }
-    let [charts, bottom]: [Rect; 2] = split(rest, (rest.height * 11 / 20).clamp(11, 24));
+    let [charts, bottom]: [Rect; 2] = split(rest, (rest.height * 11 / 20).clamp(11, 26));
     let [gaps, events] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(bottom);
     vec![top, both, charts, gaps, events]
 }

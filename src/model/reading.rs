@@ -1,10 +1,13 @@
 //! Figures in plain words: where a stream lost something, why it is taken for what it is.
 
 use crate::base::units::count;
+use crate::model::counter::Choice;
 use crate::model::group::Drops;
+use crate::model::rules::Rule;
 use crate::model::sequence::SeqCounts;
 use crate::model::source::Source;
-use crate::wire::Confidence;
+use crate::wire::verdict::{AGREE, Ground};
+use crate::wire::{self, Confidence};
 
 /// One line on what a stream lost and where, and whether that is bad.
 pub fn loss(c: Option<SeqCounts>, drops: &Drops, nic_drops: Option<u64>) -> (String, bool) {
@@ -42,21 +45,75 @@ pub fn loss(c: Option<SeqCounts>, drops: &Drops, nic_drops: Option<u64>) -> (Str
     (text, true)
 }
 
-/// Why a stream is taken for what it is.
-pub fn recognition(s: &Source) -> String {
-    let Some((p, confidence)) = s.verdict.protocol() else {
-        return "not recognised: no mark, no structure that is known".to_owned();
-    };
-    if s.verdict.is_given() {
-        return "given by you".to_owned();
+/// How sure a recognition is, in a word.
+pub fn confidence(sure: Confidence) -> &'static str {
+    match sure {
+        Confidence::Certain => "certain",
+        Confidence::Likely => "likely",
+        Confidence::Guess => "guess",
     }
-    match confidence {
-        Confidence::Certain if p.sequence.is_some() => {
-            "certain: fixed bytes, or numbers that count up".to_owned()
+}
+
+/// Why a stream is taken for what it is. The rules are those of its row.
+pub fn reason(s: &Source, rules: &[Rule]) -> String {
+    match s.verdict.ground() {
+        Ground::None => "no mark and no structure that is known".to_owned(),
+        Ground::Mark => "a datagram has the fixed bytes or the structure that nothing else has".to_owned(),
+        Ground::Structure => "the structure adds up, or the port says so as well".to_owned(),
+        Ground::Counting => format!("{AGREE} in a row have its shape, and their numbers count up"),
+        Ground::Agreement => format!("{AGREE} different ones in a row have its shape"),
+        Ground::Given => "you say so".to_owned(),
+        Ground::Rule => match s.rule(rules) {
+            Some(rule) => format!("your rule says so ({})", rule.place),
+            None => "your rule says so".to_owned(),
+        },
+    }
+}
+
+/// Who says where a stream counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountedBy {
+    /// The protocol.
+    Protocol,
+    /// mcscope found it.
+    Found,
+    /// The user.
+    User,
+}
+
+impl CountedBy {
+    /// As a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            CountedBy::Protocol => "protocol",
+            CountedBy::Found => "found",
+            CountedBy::User => "user",
         }
-        Confidence::Certain => "certain: fixed bytes that nothing else has".to_owned(),
-        Confidence::Likely => "likely: the structure adds up, or the port says so".to_owned(),
-        Confidence::Guess => "a guess: the shape fits, as much else would".to_owned(),
+    }
+}
+
+/// Who says where a stream counts; `None` while nobody does.
+pub fn counted_by(s: &Source) -> Option<CountedBy> {
+    match s.choice {
+        Choice::Off => None,
+        Choice::At(_) => Some(CountedBy::User),
+        Choice::Find if s.counter().is_some() => Some(CountedBy::Found),
+        Choice::Find => s.continuity().map(|_| CountedBy::Protocol),
+    }
+}
+
+/// Where a stream counts and how sure that is, in words.
+pub fn counter(s: &Source) -> String {
+    match (counted_by(s), s.counter()) {
+        (None, _) if s.choice == Choice::Off => "switched off by you".to_owned(),
+        (Some(CountedBy::User), Some((c, _))) => format!("{}, named by you", c.words()),
+        (Some(CountedBy::Found), Some((c, sure))) => format!("{}, found, {}", c.words(), confidence(sure)),
+        (Some(CountedBy::Protocol), _) => "the protocol's own".to_owned(),
+        _ => match s.protocol() {
+            Some(p) if p.sequence.is_some() => "the protocol's own, not seen yet".to_owned(),
+            Some(p) if wire::own::is_known(p) => "this protocol has none".to_owned(),
+            _ => "none found in this payload".to_owned(),
+        },
     }
 }
 
