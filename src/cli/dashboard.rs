@@ -177,6 +177,7 @@ impl Scene {
             names: &self.session.names,
             sends: &self.session.sends,
             ping: self.session.ping.as_ref().map(|(_, p)| &**p),
+            examined: Some(&self.session.examined),
             recent: &self.recent,
             host: &self.host,
             selected,
@@ -281,6 +282,9 @@ impl Dashboard {
         let drawn = terminal.draw(|frame| screen.draw(frame, &ctx))?;
         if drawn {
             self.look();
+            if let Some(of) = self.screen.examines() {
+                self.scene.session.examine(of);
+            }
             for action in self.screen.asks(self.scene.session.model.now()) {
                 self.act(action)?;
             }

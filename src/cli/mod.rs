@@ -32,6 +32,7 @@ use crate::net::{iface, limits};
 mod dashboard;
 mod demo;
 mod doctor;
+mod examination;
 mod output;
 mod ping;
 mod privileges;

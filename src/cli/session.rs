@@ -10,9 +10,12 @@ use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::tap::Depth;
 use crate::base::units;
+use crate::cli::examination;
 use crate::cli::privileges;
+use crate::doctor::finding::Report;
 use crate::engine::command::{
-    Command, PingId, PingJob, PingProgress, Respond, SendId, SendJob, SendProgress, SendState, Update,
+    Command, Examined, PingId, PingJob, PingProgress, Respond, SendId, SendJob, SendProgress, SendState,
+    Update,
 };
 use crate::engine::{Engine, Options};
 use crate::model::event::EventKind;
@@ -23,6 +26,8 @@ use crate::model::seen::Sight;
 use crate::model::{Model, Settings};
 use crate::net::clock;
 
+/// Between two examinations of the same, in ns.
+const REST_NS: u64 = 2_000_000_000;
 /// Sends that are remembered.
 const SENDS_MAX: usize = 100;
 /// Names of addresses that are remembered; all are forgotten when there are more.
@@ -57,6 +62,10 @@ pub struct Session {
     /// The ping of the dashboard: the running one, or the one before.
     pub ping: Option<(PingId, Box<PingProgress>)>,
     next_ping: u32,
+    /// The examination that is shown.
+    pub examined: Examined,
+    /// What one runs for: not what is shown, if that changed meanwhile.
+    examining: Option<Option<MembershipId>>,
     /// How sends ended since the front end last looked, in words.
     pub ended: Vec<String>,
 }
@@ -85,6 +94,8 @@ impl Session {
             sends: Vec::new(),
             ping: None,
             next_ping: 0,
+            examined: Examined::default(),
+            examining: None,
             ended: Vec::new(),
         })
     }
@@ -225,6 +236,42 @@ impl Session {
         self.engine.command(Command::Ping(id, Box::new(job)));
     }
 
+    /// Keeps the examination of a row, or of the host, going: measures anew some time after the last one.
+    /// One that runs for something else is ended first.
+    /// Rows that are only seen on the wire are not: it would join them.
+    pub fn examine(&mut self, of: Option<MembershipId>) {
+        if of.and_then(|id| self.model.group(id)).is_some_and(|g| !g.is_joined()) {
+            return;
+        }
+        let now = clock::now().mono;
+        if self.examined.of != of {
+            self.examined = Examined { of, ..Examined::default() };
+        }
+        match self.examining {
+            Some(other) => {
+                if other != of {
+                    self.engine.command(Command::StopExamining);
+                }
+            }
+            None if self.examined.outcome.is_some() && now.since(self.examined.at) < REST_NS => {}
+            None => {
+                let request = examination::request(&self.model, of);
+                if self.engine.command(Command::Examine(of, Box::new(request))) {
+                    self.examining = Some(of);
+                    self.examined.running = true;
+                }
+            }
+        }
+    }
+
+    /// Takes the outcome of an examination.
+    fn examined(&mut self, of: Option<MembershipId>, outcome: Result<Box<Report>, String>) {
+        self.examining = None;
+        if self.examined.of == of {
+            self.examined = Examined { of, outcome: Some(outcome), at: clock::now().mono, running: false };
+        }
+    }
+
     /// Stops the ping; its figures stay.
     pub fn stop_ping(&mut self) {
         if let Some((id, p)) = &self.ping
@@ -289,6 +336,9 @@ impl Session {
 
     /// Takes one update, for a loop that waited on the channel itself.
     pub fn update(&mut self, update: Update) {
+        if let Update::Examined(of, outcome) = update {
+            return self.examined(of, outcome);
+        }
         if let Update::Pinging(id, p) = update {
             if let Some((_, now)) = self.ping.as_mut().filter(|(i, _)| *i == id) {
                 if p.state != SendState::Running && now.state == SendState::Running {
@@ -445,7 +495,7 @@ fn take(
             }
         }
         // The session keeps it itself: see `Session::update`.
-        Update::Pinging(..) => {}
+        Update::Pinging(..) | Update::Examined(..) => {}
         Update::Name(ip, name) => {
             if names.len() >= NAMES_MAX {
                 names.clear();

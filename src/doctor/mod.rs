@@ -18,6 +18,7 @@ pub mod facts;
 pub mod finding;
 pub mod funnel;
 pub mod gather;
+pub mod picture;
 pub mod ruleset;
 
 use std::io;

@@ -255,12 +255,12 @@ fn the_reverse_path_filter_is_told_with_sender_and_way_back() {
     wire(&mut f).flows[0].route_back = Some(None);
     let found = first(&f, "rp.filter", Verdict::Fail);
     assert_eq!(found.remedy.unwrap().command(), Some("ip route add 10.0.0.9/32 dev eth0"));
-    // Without a look the counter alone accuses, and the default route decides what helps.
-    let found = first(&blind(f.clone()), "rp.filter", Verdict::Fail);
+    // Without a look the counter alone accuses, which is the host's; the default route decides what helps.
+    let found = first(&blind(f.clone()), "rp.filter", Verdict::Warn);
     assert!(found.evidence.contains("needs CAP_NET_RAW"), "{found:#?}");
     assert_eq!(found.remedy.unwrap().command(), Some("sysctl -w net.ipv4.conf.eth0.rp_filter=2"));
     f.host.default_route = Some(false);
-    let found = first(&blind(f.clone()), "rp.filter", Verdict::Fail);
+    let found = first(&blind(f.clone()), "rp.filter", Verdict::Warn);
     assert!(found.remedy.unwrap().text().contains("conf.all.rp_filter=0"));
     // Somebody else's packets are dropped: ours die elsewhere.
     wire(&mut f).flows[0].route_back = Some(route(2));
@@ -313,7 +313,8 @@ fn without_a_look_the_counters_tell_where_and_what_stays_open() {
     ];
     for (id, c, station) in cases {
         let f = blind(silent(c));
-        first(&f, id, Verdict::Fail);
+        // Others' packets may have moved the counters.
+        first(&f, id, Verdict::Warn);
         let funnel = report(&f).funnel.unwrap();
         assert_eq!(funnel.dies_at(), Some(station), "{id}");
         assert!(!funnel.cannot_separate.is_empty(), "{id}");
@@ -372,7 +373,8 @@ fn the_interface_itself_may_be_the_reason() {
     first(&f, "if.carrier", Verdict::Fail);
     let mut f = none();
     f.ifaces[0].details.as_mut().unwrap().stats = Some(Stats { rx_dropped: 30, ..Stats::default() });
-    first(&f, "if.mtu", Verdict::Fail);
+    // Frames of protocols that are not spoken here count there too.
+    first(&f, "if.mtu", Verdict::Warn);
     let mut f = none();
     f.targets[0].elsewhere = vec![Elsewhere { iface: "eth1".into(), source: ip(SENDER), frames: 30 }];
     let found = first(&f, "net.sender", Verdict::Fail);

@@ -10,6 +10,9 @@ use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::base::iface::Iface;
 use crate::base::joined::HostJoins;
 use crate::base::tap::Depth;
+use crate::base::time::Mono;
+use crate::doctor;
+use crate::doctor::finding::Report;
 use crate::model::event::EventKind;
 use crate::model::group::Buffer;
 use crate::model::seen::TapState;
@@ -57,8 +60,25 @@ pub enum Command {
     /// A row stands with this membership (`Some`), or does not any more: a tap counts what it takes apart.
     /// The front end says it, which is the one that hears of it from the listeners.
     Stands(MembershipId, Option<Arc<Membership>>),
+    /// Examine why a group does not arrive; one at a time, and one [`Update::Examined`] follows.
+    Examine(Option<MembershipId>, Box<doctor::Request>),
+    /// End the examination that runs; its report still comes, of what was measured till then.
+    StopExamining,
     /// Look up the name of an address; at most one [`Update::Name`] follows.
     Resolve(IpAddr),
+}
+
+/// The examination that the dashboard shows: the last one of a row, or of the host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Examined {
+    /// Of which row; `None`: of the host.
+    pub of: Option<MembershipId>,
+    /// What it found last, or why nothing; `None` before the first is through.
+    pub outcome: Option<Result<Box<Report>, String>>,
+    /// When it was through.
+    pub at: Mono,
+    /// Whether one runs now.
+    pub running: bool,
 }
 
 /// What the responder answers.
@@ -115,6 +135,8 @@ pub enum Update {
     Sending(SendId, SendProgress),
     /// How a ping is getting on: several times a second, and once when it ends.
     Pinging(PingId, Box<PingProgress>),
+    /// What an examination found, of a row or of the host; or why it found nothing.
+    Examined(Option<MembershipId>, Result<Box<Report>, String>),
     /// The name of an address, or that it has none.
     Name(IpAddr, Option<Arc<str>>),
     /// Something for the event log.

@@ -12,6 +12,7 @@ use crate::base::batch::{Account, Capture};
 use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::tap::Depth;
+use crate::doctor::{self, Examination};
 use crate::engine::command::{
     Command, PingId, PingJob, PingProgress, Respond, SendId, SendProgress, SendState, Update,
 };
@@ -58,6 +59,7 @@ pub(super) struct Supervisor {
     ring_drops: BTreeMap<Arc<str>, u64>,
     sends: BTreeMap<SendId, Sending>,
     pings: BTreeMap<PingId, Pinging>,
+    examination: Option<Examination>,
     ifaces: Vec<Iface>,
     own: Arc<[IpAddr]>,
     names: Option<Names>,
@@ -85,6 +87,7 @@ impl Supervisor {
                 ring_drops: BTreeMap::new(),
                 sends: BTreeMap::new(),
                 pings: BTreeMap::new(),
+                examination: None,
                 ifaces,
                 own,
                 names,
@@ -149,6 +152,7 @@ impl Supervisor {
         self.rings.values().for_each(RingListener::stop);
         self.sends.values().for_each(Sending::stop);
         self.pings.values().for_each(Pinging::stop);
+        self.examination.iter().for_each(Examination::stop);
         for row in std::mem::take(&mut self.rows).into_values() {
             row.listener.map(Listener::join);
         }
@@ -162,6 +166,8 @@ impl Supervisor {
         for ping in std::mem::take(&mut self.pings).into_values() {
             ping.join();
         }
+        // Ends its measurement, and waits for it.
+        self.examination = None;
         self.taps.end();
     }
 
@@ -206,6 +212,12 @@ impl Supervisor {
             Command::StopPing(id) => {
                 if let Some(p) = self.pings.get(&id) {
                     p.stop();
+                }
+            }
+            Command::Examine(id, request) => self.examine(id, *request),
+            Command::StopExamining => {
+                if let Some(e) = &self.examination {
+                    e.stop();
                 }
             }
             Command::Tap(depth) => self.taps.set_depth(depth, &self.ifaces),
@@ -339,6 +351,24 @@ impl Supervisor {
                 self.sends.insert(id, sending);
             }
             Err(e) => self.say(refuse(format!("cannot start a sender thread: {e}"))),
+        }
+    }
+
+    fn examine(&mut self, id: Option<MembershipId>, request: doctor::Request) {
+        if self.examination.as_ref().is_some_and(|e| !e.is_done()) {
+            return self.say(Update::Examined(id, Err("another examination is still running".into())));
+        }
+        let updates = self.shared.updates.clone();
+        let started = Examination::start(request, move |reports| {
+            let report = reports.map_err(|e| e.to_string()).and_then(|mut all| match all.is_empty() {
+                true => Err("nothing was examined".to_owned()),
+                false => Ok(Box::new(all.remove(0))),
+            });
+            let _ = updates.send(Update::Examined(id, report));
+        });
+        match started {
+            Ok(e) => self.examination = Some(e),
+            Err(e) => self.say(Update::Examined(id, Err(format!("cannot start a thread to examine: {e}")))),
         }
     }
 

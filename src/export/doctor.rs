@@ -1,5 +1,6 @@
 //! What the doctor found: one JSON object, or a page for a person.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -7,7 +8,8 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::base::units::count;
 use crate::doctor::checks::window;
-use crate::doctor::finding::{Finding, Funnel, Passage, Report, Scope, Verdict};
+use crate::doctor::finding::{Finding, Funnel, Report, Verdict};
+use crate::doctor::picture::{arrow, cells};
 use crate::export::json::VERSION;
 
 /// One finding, as JSON.
@@ -71,13 +73,10 @@ struct StageJson<'a> {
 
 /// The findings of all reports, each once, what explains a silence first, then the worst.
 pub fn merged(reports: &[Report]) -> Vec<&Finding> {
-    let mut all: Vec<&Finding> = Vec::new();
-    for f in reports.iter().flat_map(|r| &r.findings) {
-        // Checks of the host and of an interface are in the report of each group.
-        if !all.iter().any(|g| g.id == f.id && g.object == f.object && g.title == f.title) {
-            all.push(f);
-        }
-    }
+    // Checks of the host and of an interface are in the report of each group.
+    let mut told = HashSet::new();
+    let mut all: Vec<&Finding> = reports.iter().flat_map(|r| &r.findings).collect();
+    all.retain(|f| told.insert((f.id, f.object.as_str(), f.title.as_str())));
     all.sort_by_key(|f| f.rank());
     all
 }
@@ -138,22 +137,50 @@ fn funnel_json(f: &Funnel) -> FunnelJson<'_> {
 /// Columns of a page: a terminal has as many.
 const WIDTH: usize = 80;
 
-/// The reports as a page. Without `all` the checks that are fine, or could not look, are only counted.
+/// Groups whose way is drawn; of more, those of the same fate share a line.
+const DRAWN: usize = 4;
+/// Findings of one check and verdict that are told in full.
+const TOLD: usize = 3;
+/// Objects named in a line that stands for many.
+const NAMED: usize = 4;
+
+/// The reports as a page. Without `all` the checks that are fine, or could not look, are only counted,
+/// and what is the same for many groups is told of the first.
 pub fn text(reports: &[Report], all: bool) -> String {
     let mut out = String::new();
-    for r in reports {
-        heading(&mut out, r);
+    // Those that are silent are what was asked about.
+    let mut order: Vec<&Report> = reports.iter().collect();
+    if reports.len() > DRAWN && !all {
+        order.sort_by_key(|r| r.packets > 0);
     }
+    let drawn = if all { order.len() } else { order.len().min(DRAWN) };
+    order[..drawn].iter().for_each(|r| heading(&mut out, r));
+    fates(&mut out, &order[drawn..]);
     let findings = merged(reports);
     let shown = |f: &&&Finding| all || matches!(f.verdict, Verdict::Fail | Verdict::Warn) || f.explains;
-    for f in findings.iter().filter(shown) {
-        finding(&mut out, f);
-    }
     if all {
+        findings.iter().for_each(|f| finding(&mut out, f));
         return out;
     }
-    for f in findings.iter().filter(|f| f.verdict == Verdict::Note && !f.explains) {
-        wrapped(&mut out, "· ", "  ", &f.title);
+    for (same, last) in folded(findings.iter().filter(shown)) {
+        match last {
+            None => finding(&mut out, same[0]),
+            Some(f) => {
+                finding(&mut out, f);
+                out.truncate(out.trim_end().len() + 1);
+                wrapped(
+                    &mut out,
+                    "  also     ",
+                    "           ",
+                    &format!("{} (--all shows each)", named(&same)),
+                );
+                out.push('\n');
+            }
+        }
+    }
+    for (same, last) in folded(findings.iter().filter(|f| f.verdict == Verdict::Note && !f.explains)) {
+        let also = if last.is_some() { format!("; also {}", named(&same)) } else { String::new() };
+        wrapped(&mut out, "· ", "  ", &format!("{}{also}", last.unwrap_or(same[0]).title));
     }
     let unseen: Vec<&&Finding> =
         findings.iter().filter(|f| f.verdict == Verdict::Unknown && !f.explains).collect();
@@ -163,6 +190,66 @@ pub fn text(reports: &[Report], all: bool) -> String {
     let verb = if fine == 1 { "check is" } else { "checks are" };
     let _ = writeln!(out, "✓ {fine} {other}{verb} fine (--all shows them)");
     out
+}
+
+/// Findings in their order. After so many of one check and verdict the rest comes at once: with the last
+/// one that is told in full, those that are not.
+fn folded<'f>(
+    findings: impl Iterator<Item = &'f &'f Finding>,
+) -> Vec<(Vec<&'f Finding>, Option<&'f Finding>)> {
+    let mut out: Vec<(Vec<&Finding>, Option<&Finding>)> = Vec::new();
+    let mut seen: HashMap<(&str, Verdict), (usize, usize)> = HashMap::new();
+    for &f in findings {
+        let (count, last) = seen.entry((f.id, f.verdict)).or_default();
+        *count += 1;
+        if *count <= TOLD {
+            *last = out.len();
+            out.push((vec![f], None));
+            continue;
+        }
+        let (same, told) = &mut out[*last];
+        if told.is_none() {
+            *told = same.pop();
+        }
+        same.push(f);
+    }
+    out
+}
+
+/// What findings are about, the first few by name.
+fn named(findings: &[&Finding]) -> String {
+    let objects: Vec<&str> = findings.iter().map(|f| f.object.as_str()).collect();
+    first_of(&objects)
+}
+
+fn first_of(all: &[&str]) -> String {
+    let list = all[..all.len().min(NAMED)].join(", ");
+    match all.len().saturating_sub(NAMED) {
+        0 => list,
+        more => format!("{list} and {} more", count(more as u64)),
+    }
+}
+
+/// The groups that are not drawn: a line for each fate and interface.
+fn fates(out: &mut String, reports: &[&Report]) {
+    let mut by_fate: Vec<((&str, &str), Vec<String>)> = Vec::new();
+    for r in reports {
+        let Some(m) = &r.membership else { continue };
+        let note = r.funnel.iter().flat_map(|f| &f.stages).find_map(|s| s.note.as_deref());
+        let fate = if r.packets > 0 { "arrives" } else { note.unwrap_or("silent") };
+        let (key, group) = ((fate, &*m.iface), m.endpoint().to_string());
+        match by_fate.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, groups)) => groups.push(group),
+            None => by_fate.push((key, vec![group])),
+        }
+    }
+    for ((fate, iface), groups) in &by_fate {
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        wrapped(out, "", "  ", &format!("{} on {iface}: {fate}", first_of(&groups)));
+    }
+    if !by_fate.is_empty() {
+        out.push('\n');
+    }
 }
 
 fn heading(out: &mut String, r: &Report) {
@@ -190,36 +277,23 @@ fn heading(out: &mut String, r: &Report) {
 
 /// The path with the place where the packets die.
 fn picture(out: &mut String, f: &Funnel) {
-    let (mut names, mut counts) = (String::from("  "), String::from("  "));
-    let mut at = None;
-    for (n, s) in f.stages.iter().enumerate() {
-        if n > 0 {
-            names.push_str(" ──▶ ");
-            // The figures stand under the names' first letters.
-            while counts.width() < names.width() {
-                counts.push(' ');
-            }
+    const GAP: usize = 5;
+    let (mut names, mut figures) = (String::new(), String::new());
+    let mut note = None;
+    for c in cells(f, GAP) {
+        // Three lines that grow together, two blanks from the left.
+        let pad = |line: &str| " ".repeat((c.column + 2).saturating_sub(line.width()));
+        if c.column > 0 {
+            let pad = " ".repeat((c.column + 2).saturating_sub(names.width() + GAP));
+            let _ = write!(names, "{pad}{}", arrow(GAP));
         }
-        if s.passage == Passage::Dies {
-            at = Some((names.width(), s));
-        }
-        let figure = match (s.passage, s.count) {
-            (Passage::Dies, Some(n)) if s.scope == Scope::Group => format!("✕ {}", count(n)),
-            (Passage::Dies, _) => "✕".to_owned(),
-            (Passage::Unreached, _) => String::new(),
-            (Passage::Unknown, _) | (_, None) => "?".to_owned(),
-            (_, Some(n)) => format!("+{}", count(n)),
-        };
-        counts.push_str(&figure);
-        names.push_str(s.station.word());
-        // A long figure widens its column.
-        while names.width() < counts.width() {
-            names.push(' ');
-        }
+        let _ = write!(names, "{}{}", pad(&names), c.station.word());
+        let _ = write!(figures, "{}{}", pad(&figures), c.figure);
+        note = note.or(c.note.map(|n| format!("{}└ {n}", " ".repeat(c.column + 2))));
     }
-    let _ = writeln!(out, "{}\n{}", names.trim_end(), counts.trim_end());
-    if let Some((column, s)) = at {
-        let _ = writeln!(out, "{}└ {}", " ".repeat(column), s.note.as_deref().unwrap_or("they die here"));
+    let _ = writeln!(out, "{names}\n{}", figures.trim_end());
+    if let Some(note) = note {
+        let _ = writeln!(out, "{note}");
     }
     if !f.cannot_separate.is_empty() {
         out.push('\n');
@@ -304,7 +378,7 @@ fn wrapped(out: &mut String, first: &str, rest: &str, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::{Fate, Remedy, Stage, Station};
+    use crate::doctor::finding::{Fate, Passage, Remedy, Scope, Stage, Station};
 
     fn finding_of(id: &'static str, verdict: Verdict, explains: bool) -> Finding {
         Finding {
@@ -365,6 +439,38 @@ mod tests {
         assert_eq!(json["groups"][0]["funnel"]["dies_at"], "group");
         assert_eq!(json["groups"][0]["funnel"]["cannot_separate"], serde_json::Value::Null);
         assert_eq!(json["groups"][0]["arrives"], false);
+    }
+
+    /// The report of another group, silent for the same reason.
+    fn of_group(n: u8) -> Report {
+        let mut r = report();
+        let mut m = (**r.membership.as_ref().unwrap()).clone();
+        m.group = std::net::Ipv4Addr::new(239, 7, 8, n).into();
+        let object = format!("{}", m.endpoint());
+        r.findings.iter_mut().for_each(|f| f.object = object.clone());
+        r.membership = Some(std::sync::Arc::new(m));
+        r
+    }
+
+    #[test]
+    fn what_is_the_same_for_many_groups_is_told_of_the_first() {
+        let mut reports: Vec<Report> = (0..200).map(of_group).collect();
+        reports[0].packets = 5;
+        let page = text(&reports, false);
+        assert!(page.lines().count() < 80, "{page}");
+        assert_eq!(page.matches("wire ──▶").count(), DRAWN);
+        assert!(page.starts_with("Why is 239.7.8.1:5004 silent"), "the silent ones first: {page}");
+        let rest = "239.7.8.5:5004, 239.7.8.6:5004, 239.7.8.7:5004, 239.7.8.8:5004 and 191 more on";
+        assert!(page.contains(rest) && page.contains("eth0: rp_filter dropped 118"), "{page}");
+        assert!(page.contains("239.7.8.0:5004 on eth0: arrives"), "{page}");
+        assert_eq!(page.matches("title of rp.filter").count(), TOLD);
+        assert_eq!(page.matches("193 more (--all shows each)").count(), 2, "of both checks: {page}");
+        let whole = text(&reports, true);
+        assert_eq!(whole.matches("title of rp.filter").count(), 200);
+        // Three at most are told in full all the same.
+        let page = text(&reports[..3], false);
+        assert_eq!(page.matches("title of rp.filter").count(), 3);
+        assert!(!page.contains("--all shows each"), "{page}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::base::batch::{Account, Batch, Datagram, SLOTS};
 use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::base::iface::{Iface, IfaceAddr, IfaceKind};
 use crate::base::time::{Mono, Now, Wall};
-use crate::engine::command::{SendId, SendProgress};
+use crate::engine::command::{Examined, SendId, SendProgress};
 use crate::model::group::{Buffer as SocketBuffer, Origin};
 use crate::model::{Model, Settings};
 use crate::ui::action::Action;
@@ -264,6 +264,7 @@ pub struct Desk {
     pub theme: Theme,
     pub names: HashMap<IpAddr, Option<Arc<str>>>,
     pub sends: Vec<(SendId, SendProgress)>,
+    pub examined: Option<Examined>,
     pub terminal: Terminal<TestBackend>,
     frozen: Option<(Model, Now)>,
 }
@@ -279,6 +280,7 @@ impl Desk {
             theme: Theme::dark(),
             names,
             sends: Vec::new(),
+            examined: None,
             terminal: Terminal::new(TestBackend::new(width, height)).unwrap(),
             frozen: None,
         };
@@ -295,6 +297,7 @@ impl Desk {
             names: &self.names,
             sends: &self.sends,
             ping: None,
+            examined: self.examined.as_ref(),
             recent: &[],
             host: "studio-3",
             selected: None,

@@ -60,6 +60,8 @@ pub enum Cmd {
     Sends,
     /// Ping the group.
     Ping,
+    /// Why the selected group does not arrive.
+    Why,
     /// Responder on or off.
     Respond,
     /// Block or unblock the selected source.
@@ -208,7 +210,7 @@ fn can_open(s: &Situation) -> bool {
     match s.pane {
         Kind::Groups | Kind::Wire | Kind::Packets => on_group(s),
         Kind::Sources | Kind::Stream | Kind::Feed => s.source,
-        Kind::Ifaces | Kind::Queriers | Kind::Memberships => true,
+        Kind::Ifaces | Kind::Queriers | Kind::Memberships | Kind::Doctor => true,
         Kind::Fields | Kind::Hex | Kind::Events | Kind::Charts | Kind::Histogram | Kind::Notes => false,
     }
 }
@@ -239,6 +241,7 @@ static FIXED: &[Binding] = &[
     row!(Send, "send", ["S"], "send…", "open the send dialog", 8, on_group),
     row!(Sends, "sends", ["T"], "sends", "list the sends of this run: progress, errors, answers, stop", 0, always),
     row!(Ping, "ping", ["p"], "ping", "ping the selected group: who answers, and how fast", 11, on_joined),
+    row!(Why, "why", ["d"], "why?", "why is the selected group silent, and what to do", 12, always),
     row!(Respond, "respond", ["r"], "respond", "answer probes on the selected group, on or off", 0, on_joined),
     row!(Block, "block", ["b"], "block", "block or unblock the selected source", 1, on_joined_source),
     row!(Only, "only", ["i"], "only this", "let only the selected source through, or go back", 2, on_joined_source),

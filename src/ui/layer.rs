@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 
 use crate::base::group::MembershipId;
 use crate::base::time::Now;
-use crate::engine::command::{PingProgress, SendId, SendProgress};
+use crate::engine::command::{Examined, PingProgress, SendId, SendProgress};
 use crate::model::Model;
 use crate::ui::action::Action;
 use crate::ui::theme::Theme;
@@ -32,6 +32,8 @@ pub struct Ctx<'a> {
     pub sends: &'a [(SendId, SendProgress)],
     /// The ping of a group, running or ended.
     pub ping: Option<&'a PingProgress>,
+    /// What the doctor says of the selected row, or of the host.
+    pub examined: Option<&'a Examined>,
     /// Groups of earlier runs and joins, the last first, as they were typed.
     pub recent: &'a [String],
     /// This host's name.

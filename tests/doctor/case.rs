@@ -204,6 +204,24 @@ pub fn ask_in(lab: &Lab, host: u8, time: &str, words: &str) -> Report {
     Report::read(sandbox.run(command))
 }
 
+/// The same, looking for a second as a user without any privilege.
+#[track_caller]
+pub fn ask_as_nobody(lab: &Lab, words: &str, traffic: &Traffic) -> Report {
+    let sandbox = Sandbox::new();
+    let mut mcscope = sandbox.mcscope(["doctor", "--json", "--for", "1s"]);
+    mcscope.args(words.split_whitespace());
+    let mut command = sandbox.command("setpriv");
+    // In a user namespace there is no other user: root there without capabilities is nobody special.
+    if super::support::required("MCSCOPE_TEST_IN_USER_NAMESPACE") {
+        command.args(["--bounding-set=-all", "--inh-caps=-all", "--"]);
+    } else {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+    }
+    command.arg(mcscope.get_program()).args(mcscope.get_args()).current_dir("/");
+    lab.enter(2, &mut command);
+    Report::read(under(lab, traffic, |_| sandbox.run(command)))
+}
+
 /// What the doctor said.
 pub struct Report {
     /// The run.

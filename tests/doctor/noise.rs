@@ -77,6 +77,40 @@ fn another_group_with_bad_checksums() {
 }
 
 #[test]
+fn another_group_that_a_firewall_drops() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let other = lab.inside(2, || Listener::join(OTHER, "net0"));
+    lab.sh(
+        2,
+        "nft 'add table inet t; add chain inet t c { type filter hook input priority 0; }; \
+         add rule inet t c udp dport 7000 drop'",
+    );
+    accuses_nobody(&lab, &Traffic::to(OTHER));
+    drop(other);
+}
+
+#[test]
+fn without_a_privilege_others_cannot_be_told_apart_and_nobody_is_accused_for_sure() {
+    let Some(lab) = lab!(Options { networks: 2, ..Options::default() }) else { return };
+    // On another port, behind a firewall, refused for its source: three faults of others.
+    let other = lab.inside(2, || Listener::join("239.7.7.7:7001", "net0"));
+    let source: IpAddr = Ipv4Addr::new(10, 55, 0, 1).into();
+    let refused = Traffic::packets(vec![craft::datagram(source, address(OTHER), 7000, b"there")]);
+    for (noise, rule, filter) in
+        [(Traffic::to(OTHER), "accept", "0"), (Traffic::to(OTHER), "drop", "0"), (refused, "accept", "1")]
+    {
+        lab.sh(2, "nft flush ruleset");
+        let chain = "add table inet t; add chain inet t c { type filter hook input priority 0; }";
+        lab.sh(2, &format!("nft '{chain}; add rule inet t c udp dport 7000 {rule}'"));
+        set(&lab, "net.ipv4.conf.net0.rp_filter", filter);
+        let report = ask_as_nobody(&lab, GROUP, &noise);
+        assert!(!report.findings.iter().any(|f| f.verdict == "fail"), "{report}");
+        assert_eq!(report.outcome.status.code(), Some(0), "{report}");
+    }
+    drop(other);
+}
+
+#[test]
 fn the_same_group_on_another_interface_is_told() {
     let Some(lab) = lab!(Options { networks: 2, ..Options::default() }) else { return };
     let traffic = Traffic::Crafted("net1", {

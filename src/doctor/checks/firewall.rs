@@ -65,9 +65,11 @@ fn by_rules(c: &Case<'_>, fate: Fate, hook: Hook, what: &str) -> Vec<Judged> {
             ),
             _ => ("no rule of nftables was found that does it: tc, XDP or eBPF may".into(), None),
         };
-        let found = fail(format!("packets of {} vanish where the packet filter stands ({what})", m.group))
-            .seen(format!("{vanished}{rules}"))
-            .explaining(true);
+        let whose = if wire_of(t).is_some() { "of" } else { "and perhaps those of" };
+        let found =
+            fail(format!("packets {whose} {} vanish where the packet filter stands ({what})", m.group))
+                .seen(format!("{vanished}{rules}"))
+                .explaining(true);
         return one(match command {
             Some(command) => found.run(command),
             None => found.advise(format!(

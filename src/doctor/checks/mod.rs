@@ -267,6 +267,12 @@ pub fn of_target(facts: &Facts, target: &Target) -> Report {
         None => &[Subject::Host, Subject::Group],
     };
     let mut findings = run(&case, subjects);
+    // Where the measurement leaves it open whose packets they are, it may be others that suffer this.
+    if !funnel.cannot_separate.is_empty() {
+        for f in findings.iter_mut().filter(|f| f.explains && f.verdict == Verdict::Fail) {
+            f.verdict = Verdict::Warn;
+        }
+    }
     // What stands earlier on the way is told first among equals.
     findings.sort_by_key(Finding::rank);
     Report {

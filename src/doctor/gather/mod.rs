@@ -1,7 +1,7 @@
 //! Reading the host and measuring: the only part of the doctor that does I/O.
 //!
 //! A gathering takes the measurement's time and little more: files under /proc, three dumps by rtnetlink,
-//! one program (`nft`, at most [`NFT_WITHIN`](rules::NFT_WITHIN)). It changes nothing but that the groups
+//! one program (`nft`, for at most 3 s). It changes nothing but that the groups
 //! asked for are joined meanwhile.
 
 use std::collections::HashMap;

@@ -89,6 +89,7 @@ impl Host {
             names: &self.names,
             sends: &self.sends,
             ping: self.ping.as_ref(),
+            examined: None,
             recent: &self.recent,
             host: "studio-3",
             selected: self.selected,

@@ -394,7 +394,8 @@ fn message(g: &Group, now: Mono) -> String {
             None => visible(error, 400),
         },
         JoinState::Joined(_) | JoinState::Seen => {
-            format!("silent {}", units::duration(g.quiet_ns(now).unwrap_or(0) / SECOND_NS * SECOND_NS))
+            let quiet = units::duration(g.quiet_ns(now).unwrap_or(0) / SECOND_NS * SECOND_NS);
+            format!("silent {quiet} · d: why?")
         }
     }
 }
@@ -422,9 +423,8 @@ fn advice(g: &Group, compared: Option<Compared>, now: Mono) -> Option<String> {
             let quiet = units::duration(g.quiet_ns(now).unwrap_or(0) / SECOND_NS * SECOND_NS);
             let since = if g.last.is_some() { "nothing for" } else { "nothing since the join," };
             Some(format!(
-                "◌ silent: {since} {quiet} · try s: a test message must come back here; 4: does {} \
-                 have carrier and drops; is the sender's TTL above 1 if routers lie between",
-                g.membership.iface
+                "◌ silent: {since} {quiet} · d: why? the doctor measures where its packets die · s: a test \
+                 message must come back here"
             ))
         }
         _ => g.notes.first().map(|n| visible(&format!("! {} · 2 shows more", n.text()), 400)),

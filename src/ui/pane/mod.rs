@@ -12,6 +12,7 @@ use crate::ui::shared::Shared;
 use crate::ui::widget::table::Column;
 
 pub mod charts;
+pub mod doctor;
 pub mod events;
 pub mod feed;
 pub mod fields;
@@ -62,6 +63,8 @@ pub enum Kind {
     Feed,
     /// What else is known of a stream.
     Notes,
+    /// Why the selected group does not arrive.
+    Doctor,
 }
 
 /// What a pane made of a command.

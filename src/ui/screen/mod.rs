@@ -153,6 +153,11 @@ impl Screen {
         self.shared.group_id().zip(self.shared.source)
     }
 
+    /// What is to be examined: the selected row, or with none the host, while that is looked at.
+    pub fn examines(&self) -> Option<Option<MembershipId>> {
+        (self.focused() == Kind::Doctor && self.paused.is_none()).then(|| self.shared.group_id())
+    }
+
     /// Selects a row, or none.
     pub fn select(&mut self, id: Option<MembershipId>) {
         self.shared.select_group(id);

@@ -66,6 +66,7 @@ impl Screen {
                 self.typing =
                     Some(Typing { input: Input::new(before.text().to_owned()), before, error: None });
             }
+            Cmd::Why => self.focus_kind(Kind::Doctor, ctx),
             Cmd::Help => self.layers.push(Box::new(Help::new(situation))),
             Cmd::Palette => {
                 self.layers.push(Box::new(Palette::new(situation, self.chosen.clone())));

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use crate::ui::keys::{Binding, Cmd};
 use crate::ui::pane::{Kind, Pane};
 
+pub mod doctor;
 pub mod events;
 pub mod live;
 pub mod network;
@@ -72,5 +73,6 @@ pub static VIEWS: &[ViewRow] = &[
     view!('2', "2", "Stream", "view-stream", "one stream: what it is, figures, charts, events", stream),
     view!('3', "3", "Packets", "view-packets", "packets with their fields and bytes", packets),
     view!('4', "4", "Network", "view-network", "interfaces and the memberships on each", network),
+    view!('5', "5", "Doctor", "view-doctor", "the doctor: where packets die, findings, remedies", doctor),
     view!('6', "6", "Events", "view-events", "what happened, and when", events),
 ];
