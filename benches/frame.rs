@@ -138,6 +138,7 @@ impl Desk {
             names: &self.names,
             sends: &[],
             ping: None,
+            examined: None,
             recent: &[],
             host: "bench",
             selected: None,

@@ -5,6 +5,7 @@
 #[macro_use]
 mod support;
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -162,6 +163,44 @@ fn the_responders_limit_counts_answers_to_the_group_and_is_told_apart_from_loss(
     assert!(number(&f["unicast"]["withheld"]) > 100, "{f}");
     assert_eq!((number(&f["unicast"]["lost_there"]), number(&f["unicast"]["lost_back"])), (0, 0), "{f}");
     interrupt(program);
+}
+
+#[test]
+fn an_ssmping_server_is_asked_in_its_own_words() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let sandbox = Sandbox::new();
+    let mut server = lab.cmd(2, "ssmpingd");
+    server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut server = match server.spawn() {
+        Ok(server) => server,
+        // Few have it: no requirement, not even of CI.
+        Err(e) => {
+            return support::skip(
+                test_name!(),
+                &format!("cannot run ssmpingd: {e}"),
+                "MCSCOPE_REQUIRE_SSMPING",
+            );
+        }
+    };
+    for (group, address) in [
+        ("232.43.211.234%net0:4321", lab.v4(2).to_string()),
+        ("239.1.1.234%net0:4321", lab.v4(2).to_string()),
+        ("[ff15::4321:1234%net0]:4321", lab.v6(2).to_string()),
+    ] {
+        let words = format!("ping {group} --ssmping {address} -c 20 --interval 50ms --wait 400ms --json");
+        let lines = run(&sandbox, Some((&lab, 1)), &words).code(0).json();
+        let f = only(&lines);
+        for way in [&f["unicast"], &f["multicast"]] {
+            // The server may start later than the first is asked, and is asked faster than it likes.
+            assert!(number(&way["answered"]) >= 5, "{f}");
+            assert_eq!((number(&way["duplicates"]), &way["hops_back"]), (0, &0.into()), "{f}");
+            assert!(number(&way["avg_ns"]) < 400_000_000, "{f}");
+        }
+    }
+    server.kill().expect("end ssmpingd");
+    server.wait().expect("ssmpingd's end");
+    let words = "ping 239.1.1.1%net0:4321 --ssmping 10.0.0.1";
+    run(&sandbox, Some((&lab, 1)), words).code(2).complains("groups that end in .234");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `mcscope ping`: who answers on a group, after how long, from how far, and where it is lost.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::base::dscp;
-use crate::base::group::{Endpoint, is_ssm};
+use crate::base::group::{Endpoint, SourceFilter, is_ssm};
 use crate::base::iface::IfaceKind;
 use crate::base::units;
 use crate::cli::signals::{self, Signal};
@@ -17,7 +18,7 @@ use crate::engine::pinger::{self, INTERVAL_MIN, PATIENCE_MAX, Told};
 use crate::export::ping::{self as text, Target};
 use crate::net::clock;
 use crate::net::wake::Waker;
-use crate::wire::probe;
+use crate::wire::{probe, ssmping};
 
 /// Largest UDP payload over IPv4.
 const LARGEST: u64 = 65_507;
@@ -41,9 +42,10 @@ pub(super) struct PingArgs {
     #[arg(long, short = 's', value_name = "BYTES")]
     size: Option<String>,
 
-    /// TTL or hop limit, also of the answers to the group; 1 stops at the first router
-    #[arg(long, short = 't', default_value_t = 1)]
-    ttl: u8,
+    /// TTL or hop limit, also of the answers to the group; 1 stops at the first router. 1 without it, 64 to an
+    /// ssmping server
+    #[arg(long, short = 't')]
+    ttl: Option<u8>,
 
     /// DSCP as a number (0 to 63) or a name (EF, AF41, CS6)
     #[arg(long, value_name = "DSCP", default_value = "0")]
@@ -56,6 +58,11 @@ pub(super) struct PingArgs {
     /// Do not ask for answers to the group, and do not join it
     #[arg(long)]
     unicast_only: bool,
+
+    /// Ask this ssmping server (ssmpingd) by unicast, instead of every mcscope by the group; it answers on groups
+    /// that end in .234 or ::4321:1234 only, as 239.1.1.234, and on 232.43.211.234
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["size", "unicast_only"])]
+    ssmping: Option<IpAddr>,
 
     /// Only the figures at the end
     #[arg(long, short = 'q')]
@@ -75,6 +82,9 @@ pub(super) fn run(args: &PingArgs) -> Result<Exit, CliError> {
     };
     let mut job = job(args, PingJob::new(membership.endpoint(), iface.name.clone()))?;
     job.filter = membership.filter.clone();
+    if let Some(server) = args.ssmping {
+        ask_ssmping(&mut job, server)?;
+    }
     let waker = Waker::new().map_err(|e| CliError::could_not(e.to_string()))?;
     let stop = Arc::new(AtomicBool::new(false));
     let ended = on_signal(waker.clone(), stop.clone());
@@ -116,6 +126,26 @@ pub(super) fn run(args: &PingArgs) -> Result<Exit, CliError> {
         return Ok(Exit::Signal(signal));
     }
     Ok(if last.pings.answered() { Exit::Done } else { Exit::Unmet })
+}
+
+/// Makes it a ping of an ssmping server.
+fn ask_ssmping(job: &mut PingJob, server: IpAddr) -> Result<(), CliError> {
+    let group = job.to.ip;
+    if !ssmping::answers_on(group) {
+        return Err(CliError::usage(format!(
+            "an ssmping server does not answer on {group}: it takes groups that end in .234 or ::4321:1234, and {}",
+            ssmping::SSM_V4
+        )));
+    }
+    if server.is_ipv4() != group.is_ipv4() || server.is_multicast() {
+        return Err(CliError::usage(format!("--ssmping {server}: one host of {group}'s family is asked")));
+    }
+    job.ssmping = Some(server);
+    job.size = ssmping::length(group);
+    if is_ssm(group) && job.filter == SourceFilter::Any {
+        job.filter = SourceFilter::only(server);
+    }
+    Ok(())
 }
 
 /// The first line.
@@ -174,7 +204,8 @@ fn job(args: &PingArgs, usual: PingJob) -> Result<PingJob, CliError> {
         count: args.count,
         interval: args.interval,
         size: size as usize,
-        ttl: args.ttl,
+        // One host that is asked by name is no flood.
+        ttl: args.ttl.unwrap_or(if args.ssmping.is_some() { ssmping::TTL } else { usual.ttl }),
         dscp: dscp::parse(&args.dscp).map_err(|e| refuse("--dscp", &e))?,
         multicast: !args.unicast_only,
         patience: args.wait,
@@ -197,6 +228,10 @@ fn explain_trouble(p: &PingProgress, loopback: bool) {
     let to = p.job.to;
     eprintln!("mcscope: nobody answered on {to}");
     if p.pings.count() == 0 {
+        return;
+    }
+    if let Some(server) = p.job.ssmping {
+        eprintln!("  does {server} run ssmpingd, and does it answer to UDP port {}?", ssmping::PORT);
         return;
     }
     eprintln!("  who shall answer runs `mcscope respond {to}`; this host never answers itself");

@@ -2,6 +2,7 @@
 //! group.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -21,6 +22,7 @@ use crate::net::send::{Reply, SendOptions, SendSocket};
 use crate::net::socket::{GroupSocket, SocketOptions};
 use crate::net::wake::Waker;
 use crate::wire::probe::{self, Kind, Probe, Report};
+use crate::wire::ssmping;
 
 /// Progress is told this often.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -60,6 +62,8 @@ pub struct PingJob {
     pub dscp: u8,
     /// Ask for answers to the group as well, and listen for them.
     pub multicast: bool,
+    /// Ask this ssmping server by unicast instead of every mcscope by the group.
+    pub ssmping: Option<IpAddr>,
     /// An answer that takes longer is late, and its ping lost; waited for after the last ping.
     pub patience: Duration,
 }
@@ -77,6 +81,7 @@ impl PingJob {
             ttl: 1,
             dscp: 0,
             multicast: true,
+            ssmping: None,
             patience: Duration::from_secs(1),
         }
     }
@@ -190,16 +195,19 @@ pub fn run(
         ttl: job.ttl,
         dscp: job.dscp,
         iface: job.iface.clone(),
-        ..SendOptions::new(job.to, ifindex, "")
+        ..SendOptions::new(job.ssmping.map_or(job.to, |s| Endpoint::new(s, ssmping::PORT)), ifindex, "")
     };
-    let socket = match SendSocket::open(&options) {
+    let socket = match open(options, job.ssmping.is_some()) {
         Ok(socket) => socket,
         Err(e) => {
             progress.state = SendState::Failed(e.to_string());
             return progress;
         }
     };
-    let group = job.multicast.then(|| join(job, ifindex)).and_then(|joined| match joined {
+    let from = socket.local();
+    // An ssmping server answers to the port that it is asked from, on the group as well.
+    let port = if job.ssmping.is_some() { from.port } else { job.to.port };
+    let group = job.multicast.then(|| join(job, port, ifindex)).and_then(|joined| match joined {
         Ok(group) => Some((group, Batch::new())),
         Err(e) => {
             progress.deaf = Some(e.to_string());
@@ -207,7 +215,6 @@ pub fn run(
             None
         }
     });
-    let from = socket.local();
     progress.from = Some(from);
     tell(Told::From(from));
     let mut run = Run {
@@ -229,13 +236,21 @@ pub fn run(
     run.progress
 }
 
-fn join(job: &PingJob, ifindex: u32) -> Result<GroupSocket, NetError> {
-    let membership = Membership {
-        group: job.to.ip,
-        port: job.to.port,
-        iface: job.iface.clone(),
-        filter: job.filter.clone(),
-    };
+/// The socket that asks; `shared` where the group is to be heard on the same port, which it shares only when
+/// that is asked for by its number.
+fn open(options: SendOptions, shared: bool) -> Result<SendSocket, NetError> {
+    let socket = SendSocket::open(&options)?;
+    if !shared {
+        return Ok(socket);
+    }
+    let source_port = Some(socket.local().port);
+    drop(socket);
+    SendSocket::open(&SendOptions { source_port, ..options })
+}
+
+fn join(job: &PingJob, port: u16, ifindex: u32) -> Result<GroupSocket, NetError> {
+    let membership =
+        Membership { group: job.to.ip, port, iface: job.iface.clone(), filter: job.filter.clone() };
     GroupSocket::open(&membership, ifindex, &SocketOptions::default())
 }
 
@@ -295,6 +310,14 @@ impl Run<'_> {
     fn one(&mut self) {
         let number = self.progress.pings.count();
         let now = clock::now();
+        if self.job.ssmping.is_some() {
+            let (client, group) = (self.id as u32, self.job.to.ip);
+            self.buffer.clear();
+            // Its numbers begin with 1.
+            ssmping::Message { client, number: number as u32 + 1, stamp: now.mono.0, group }
+                .query(&mut self.buffer);
+            return self.send(number, now.mono);
+        }
         let head = Probe {
             kind: Kind::Ping,
             flags: if self.group.is_some() { probe::FLAG_MULTICAST_REPLY } else { 0 },
@@ -306,9 +329,14 @@ impl Run<'_> {
             dscp: self.job.dscp,
         };
         head.write(&mut self.buffer);
+        self.send(number, now.mono);
+    }
+
+    /// Sends what is in the buffer.
+    fn send(&mut self, number: u64, now: Mono) {
         match self.socket.send(&self.buffer) {
             Ok(_) => {
-                self.flying.push_back(now.mono);
+                self.flying.push_back(now);
                 self.progress.pings.sent(number + 1, self.due);
             }
             Err(e) => self.fault(&e),
@@ -365,7 +393,7 @@ impl Run<'_> {
                 Ok(Some(Reply { len, from, ttl, time, .. })) => {
                     let arrived = time.to_mono(clock::now().offset_ns());
                     let payload = &self.heard[..len.min(self.heard.len())];
-                    if let Some(a) = read(self.id, payload, arrived, from, By::Unicast, ttl) {
+                    if let Some(a) = self.read(payload, arrived, from, By::Unicast, ttl) {
                         self.answer(a, tell);
                     }
                 }
@@ -375,17 +403,18 @@ impl Run<'_> {
     }
 
     fn group_replies(&mut self, tell: &mut dyn FnMut(Told<'_>)) {
-        let Some((group, batch)) = &mut self.group else { return };
+        let Some((mut group, mut batch)) = self.group.take() else { return };
         batch.clear();
-        let outcome = group.receive(batch, MembershipId(0));
+        let outcome = group.receive(&mut batch, MembershipId(0));
         let offset = batch.received.offset_ns();
         let found: Vec<Answer> = batch
             .datagrams()
             .iter()
             .filter_map(|d| {
-                read(self.id, batch.payload(d), d.time.to_mono(offset), d.source, By::Multicast, d.ttl)
+                self.read(batch.payload(d), d.time.to_mono(offset), d.source, By::Multicast, d.ttl)
             })
             .collect();
+        self.group = Some((group, batch));
         found.into_iter().for_each(|a| self.answer(a, tell));
         if let Err(e) = outcome {
             self.fault(&e);
@@ -402,20 +431,31 @@ impl Run<'_> {
         self.progress.recent.push_back(a);
         tell(Told::Answer(&a));
     }
-}
 
-/// Reads an answer to a ping of this run; `None` if it is none.
-fn read(run: u64, payload: &[u8], arrived: Mono, from: Endpoint, by: By, ttl: Option<u8>) -> Option<Answer> {
-    let p = Probe::parse(payload).filter(|p| p.kind == Kind::Reply && p.run == run)?;
-    Some(Answer {
-        from,
-        by,
-        sequence: p.sequence,
-        // The two clocks were read at different times: an answer may seem to come before its ping.
-        round_trip_ns: arrived.since(p.sent_mono).min(PATIENCE_MAX.as_nanos() as u64 + SECOND_NS),
-        ttl,
-        sent_ttl: p.ttl,
-        size_bytes: payload.len(),
-        report: Report::parse(payload),
-    })
+    /// Reads an answer to a ping of this run; `None` if it is none.
+    fn read(&self, payload: &[u8], arrived: Mono, from: Endpoint, by: By, ttl: Option<u8>) -> Option<Answer> {
+        let (sequence, asked, sent_ttl) = match self.job.ssmping {
+            None => {
+                let p = Probe::parse(payload).filter(|p| p.kind == Kind::Reply && p.run == self.id)?;
+                (p.sequence, p.sent_mono, p.ttl)
+            }
+            Some(server) => {
+                let m = ssmping::Message::answer(payload).filter(|m| m.client == self.id as u32)?;
+                let ours = from == Endpoint::new(server, ssmping::PORT) && m.group == self.job.to.ip;
+                let number = m.number.checked_sub(1).filter(|_| ours)?;
+                (u64::from(number), Mono(m.stamp), ssmping::TTL)
+            }
+        };
+        Some(Answer {
+            from,
+            by,
+            sequence,
+            // The two clocks were read at different times: an answer may seem to come before its ping.
+            round_trip_ns: arrived.since(asked).min(PATIENCE_MAX.as_nanos() as u64 + SECOND_NS),
+            ttl,
+            sent_ttl,
+            size_bytes: payload.len(),
+            report: Report::parse(payload),
+        })
+    }
 }

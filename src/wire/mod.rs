@@ -43,6 +43,7 @@ pub mod rtps;
 pub mod sap;
 pub mod sdp;
 pub mod ssdp;
+pub mod ssmping;
 pub mod text;
 pub mod ts;
 pub mod verdict;
