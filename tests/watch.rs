@@ -50,7 +50,7 @@ fn is_time(v: &Value) -> bool {
         })
 }
 
-const STATS: &str = "v type time scope group port iface source sources state packets payload_bytes ip_bytes \
+const STATS: &str = "v type time scope group port iface source sources name notes state packets payload_bytes ip_bytes \
     joined vlan groups wire_packets not_delivered bad_checksums groups_evicted tagged_packets \
     truncated fragmented size_min_bytes size_mean_bytes size_max_bytes lost lost_here lost_unclear \
     lost_at_start duplicates reordered socket_drops nic_drops not_analysed not_analysed_bytes ttl dscp \
