@@ -84,7 +84,7 @@ fn feed(model: &mut Model, batch: &mut Batch, next: &mut u64, sources: u64, coun
 #[test]
 fn counting_a_datagram_allocates_nothing() {
     for (sources, keep_packets) in [(1, false), (1, true), (500, false), (500, true)] {
-        let mut model = Model::new(Settings { keep_packets, ..Settings::default() }, START);
+        let mut model = Model::new(Settings { keep_packets }, START);
         let group = membership(Ipv4Addr::new(239, 1, 1, 1), 5004, "eth0");
         model.add(MembershipId(0), Arc::new(group), Origin::User, None);
         model.joined(MembershipId(0), Buffer::default(), START);

@@ -1,4 +1,5 @@
-//! `mcscope watch --pair` between hosts: two streams as one feed.
+//! `mcscope watch` between hosts: two streams as one feed (`--pair`), two senders that should be one, and
+//! groups that a session names.
 #![cfg(target_os = "linux")]
 
 #[macro_use]
@@ -81,4 +82,57 @@ fn a_feed_of_one_stream_or_of_many_rows_is_refused() {
         run(&sandbox, None, "watch --pair 239.1.1.1+2%lo:5004 239.1.1.1%lo:5004 --duration 1s").code(2);
     assert!(many.stderr.contains("name one group and one interface"), "{}", many.stderr);
     run(&sandbox, None, "watch --pair 239.1.1.1%lo:5004").code(2);
+    let csv = run(&sandbox, None, "watch --format csv --pair 239.1.1.1%lo:5004 239.1.1.2%lo:5004").code(2);
+    assert!(csv.stderr.contains("--pair has no rows in CSV"), "{}", csv.stderr);
+}
+
+/// A SAP announcement (RFC 2974) of one RTP stream.
+fn sap(deletion: bool) -> Vec<u8> {
+    let mut b = vec![0x20 | if deletion { 4 } else { 0 }, 0, 0x12, 0x34, 10, 99, 0, 1];
+    b.extend(b"application/sdp\0v=0\r\no=- 1 1 IN IP4 10.99.0.1\r\ns=Studio A\r\nt=0 0\r\n");
+    b.extend(b"c=IN IP4 239.69.1.1/32\r\nm=audio 5004 RTP/AVP 97\r\na=rtpmap:97 L24/48000/2\r\n");
+    b
+}
+
+#[test]
+fn a_session_names_its_group_and_two_senders_of_one_stream_are_pointed_out() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let sandbox = Sandbox::new();
+    let words = "--stats-only 239.69.1.1%net0:5004 224.2.127.254%net0:9875";
+    let mut program = watch(&sandbox, Some((&lab, 2)), words, 2);
+    let announce = |deletion| {
+        let sending = Sending::to("224.2.127.254:9875").on("net0").port(9875);
+        lab.inside(1, || sending.payload(Payload::Bytes(sap(deletion))).sizes(&[sap(deletion).len()]).go())
+    };
+    announce(false);
+    lab.inside(1, || {
+        let socket = |last: u16| {
+            let s = std::net::UdpSocket::bind((lab.v4(1), 6000 + last)).expect("a socket");
+            s.connect("239.69.1.1:5004").expect("a route for multicast");
+            s
+        };
+        let two = [socket(1), socket(2)];
+        for n in 0..200u16 {
+            for (i, s) in two.iter().enumerate() {
+                let mut b = vec![0x80, 97];
+                b.extend((n + 500 * i as u16).to_be_bytes());
+                b.extend(u32::from(n).to_be_bytes());
+                b.extend(0x5a01u32.to_be_bytes());
+                b.resize(100, n as u8);
+                s.send(&b).expect("sent");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    });
+    let group = program.wait_json("the group has notes and a name", |v| {
+        v["type"] == "stats" && v["scope"] == "group" && v["name"] == "Studio A" && !v["notes"][0].is_null()
+    });
+    assert_eq!(group["notes"][0], "two senders on one group: same SSRC 0x5a01, same payload type");
+    announce(true);
+    program.wait_json("the session is deleted", |v| {
+        v["event"] == "session" && v["text"].as_str().is_some_and(|t| t.contains("deleted"))
+    });
+    let lines = interrupt(program).json();
+    let conflicts = of_type(&lines, "event").iter().filter(|e| e["event"] == "conflict").count();
+    assert_eq!(conflicts, 1, "told once");
 }

@@ -40,6 +40,8 @@ mod respond;
 mod send;
 mod session;
 mod signals;
+mod soak;
+mod tree;
 mod watch;
 mod wire;
 
@@ -205,6 +207,10 @@ enum Command {
     Ping(ping::PingArgs),
     /// Answer what arrives on groups with a unicast reply to its sender
     Respond(respond::RespondArgs),
+    /// Keep memberships past the time after which switches forget, and say whether traffic went on
+    Soak(soak::SoakArgs),
+    /// Measure how long it takes from a join to the first datagram, and from the leave to the last
+    Tree(tree::TreeArgs),
     /// Say why a group does not arrive, and what to do about it
     Doctor(doctor::DoctorArgs),
     /// List the interfaces, their addresses, and which are joined by default
@@ -375,13 +381,20 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
                 Some(text) => filter::parse(text).map_err(|e| refuse("--filter", &e))?,
                 None => filter::Expr::default(),
             };
+            if args.format == Format::Csv && !args.pair.is_empty() {
+                return Err(CliError::usage(
+                    "--pair has no rows in CSV: --format json or text tells of feeds",
+                ));
+            }
             let ifaces = interfaces()?;
             let rows =
                 if args.groups.is_empty() { Vec::new() } else { resolve_groups(&args.groups, &ifaces)? };
             let legs = args.pair.iter().map(|spec| leg(spec, &ifaces)).collect::<Result<Vec<_>, _>>()?;
             let keep = Settings { keep_packets: false };
             args.wire.available()?;
-            let mut session = wire::start(&ifaces, &args.common, &config, keep, args.wire.depth())?;
+            // Who asks and who answers is part of the timeline, where it may be heard.
+            let depth = args.wire.depth().max(wire::ears());
+            let mut session = wire::start(&ifaces, &args.common, &config, keep, depth)?;
             if args.wire.no_join {
                 args.wire.watch_only(&mut session, &rows);
             } else {
@@ -406,6 +419,8 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Respond(args)) => respond::run(&args),
+        Some(Command::Soak(args)) => soak::run(&args),
+        Some(Command::Tree(args)) => tree::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Interfaces { json }) => {
             let list = interfaces()?;

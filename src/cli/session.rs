@@ -487,6 +487,7 @@ fn take(
         }
         Update::Tap(iface, state) => model.tap(&iface, state, now),
         Update::RingDrops(iface, drops) => model.ring_drops(&iface, drops, now),
+        Update::HostJoins(reading) => model.host_joins(reading, now),
         Update::Own(endpoint) => model.own(endpoint),
         Update::Sending(id, progress) => {
             if let Some((_, p)) = sends.iter_mut().find(|(i, _)| *i == id) {

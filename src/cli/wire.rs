@@ -77,6 +77,11 @@ impl WireArgs {
     }
 }
 
+/// How deep to look where nothing was asked for: IGMP and MLD, if that may be heard here.
+pub(super) fn ears() -> Depth {
+    if ring::tap_available().is_ok() { Depth::Ears } else { Depth::Off }
+}
+
 /// Starts a session whose taps look so deep.
 pub(super) fn start(
     ifaces: &[Iface],

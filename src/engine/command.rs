@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::base::iface::Iface;
+use crate::base::joined::HostJoins;
 use crate::base::tap::Depth;
 use crate::base::time::Mono;
 use crate::doctor;
@@ -124,6 +125,8 @@ pub enum Update {
     NicDrops(Vec<(Arc<str>, u64)>),
     /// Cumulative drops of an interface's packet ring, over all rings it had.
     RingDrops(Arc<str>, u64),
+    /// What this host has joined, every two seconds where its kernel tells it.
+    HostJoins(HostJoins),
     /// What the tap of an interface is doing.
     Tap(Arc<str>, TapState),
     /// A socket of ours sends from here.

@@ -37,6 +37,7 @@ pub mod demo;
 pub mod gather;
 mod gatherer;
 mod intake;
+mod joins;
 mod listener;
 mod names;
 pub mod pinger;

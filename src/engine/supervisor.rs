@@ -16,6 +16,7 @@ use crate::doctor::{self, Examination};
 use crate::engine::command::{
     Command, PingId, PingJob, PingProgress, Respond, SendId, SendProgress, SendState, Update,
 };
+use crate::engine::joins::Joins;
 use crate::engine::listener::{Change, Listener, Message, Shared, Start};
 use crate::engine::names::Names;
 use crate::engine::pinger::Pinging;
@@ -108,6 +109,8 @@ impl Supervisor {
             }
         };
         self.say(Update::Ifaces(self.ifaces.clone()));
+        // Without it less is known, and the screen says so.
+        let joins = Joins::spawn(self.shared.updates.clone()).ok();
         self.taps.follow(&self.ifaces);
         let mut next_counters = Instant::now();
         loop {
@@ -133,6 +136,9 @@ impl Supervisor {
             }
         }
         self.end();
+        if let Some(j) = joins {
+            j.join();
+        }
         if let Some(w) = watch {
             w.join();
         }

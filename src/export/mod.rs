@@ -8,5 +8,7 @@ pub mod health;
 pub mod json;
 pub mod ping;
 pub mod plain;
+pub mod soak;
 pub mod stats;
 pub mod table;
+pub mod tree;

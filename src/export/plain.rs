@@ -98,7 +98,7 @@ pub fn summary(model: &Model, utc_offset_s: i32) -> String {
         rows.push(vec![
             format!("{wire}{}", g.membership.endpoint()),
             format!("{}{vlan}", g.membership.iface),
-            g.label.as_deref().unwrap_or("–").to_owned(),
+            g.name().unwrap_or("–").to_owned(),
             g.state.word().to_owned(),
             g.counters.packets.to_string(),
             r.map_or_else(dash, |r| units::si(r.packets_pps)),

@@ -44,6 +44,12 @@ pub struct Stats {
     pub port: Option<u16>,
     /// The interface; for all but `total`.
     pub iface: Option<Arc<str>>,
+    /// What the group is called: by the session that announces it (SAP), else by the registry; for
+    /// `group` and `source`.
+    pub name: Option<Arc<str>>,
+    /// What to know about the group, in words: senders that should be one, a payload that is not what it
+    /// is registered or announced for; for `group`.
+    pub notes: Option<Vec<String>>,
     /// Whether it is joined, or else seen on the wire; for `group` and `source`.
     pub joined: Option<bool>,
     /// The VLAN whose tag its frames carry; for `group` and `source` seen on the wire.
@@ -287,6 +293,8 @@ fn blank(scope: Scope, c: &Counters) -> Stats {
         group: None,
         port: None,
         iface: None,
+        name: None,
+        notes: None,
         joined: None,
         vlan: None,
         groups: None,
@@ -379,6 +387,8 @@ fn of_group(g: &Group, compared: Option<Compared>, now: Mono, last: bool) -> Sta
         group: Some(g.membership.group.to_string()),
         port: Some(g.membership.port),
         iface: Some(g.membership.iface.clone()),
+        name: g.name().map(Arc::from),
+        notes: Some(g.notes.iter().map(|n| n.text()).collect()),
         joined: Some(g.is_joined()),
         vlan: g.vlan,
         wire_packets: compared.map(|c| c.wire),
@@ -414,6 +424,7 @@ fn of_source(g: &Group, s: &Source, model: &Model, last: bool) -> Stats {
         group: Some(g.membership.group.to_string()),
         port: Some(g.membership.port),
         iface: Some(g.membership.iface.clone()),
+        name: g.name().map(Arc::from),
         joined: Some(g.is_joined()),
         vlan: g.vlan,
         source: Some(s.endpoint.to_string()),

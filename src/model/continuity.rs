@@ -44,6 +44,11 @@ impl Continuity {
         &self.wide
     }
 
+    /// The PIDs that are followed.
+    pub fn pid_list(&self) -> impl Iterator<Item = u16> + '_ {
+        self.narrow.iter().map(|n| n.stream)
+    }
+
     /// Number of PIDs that are followed.
     pub fn pids(&self) -> usize {
         self.narrow.len()

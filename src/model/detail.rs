@@ -43,6 +43,8 @@ pub struct Detail {
     /// Whether the protocol is one that mcscope cannot read: then a counter is looked for.
     opaque: bool,
     /// What the user said of the counter.
+    /// What of it is in the sum of all sources of the group.
+    pub(crate) told: Option<SeqCounts>,
     choice: Choice,
     last_payload: [u8; LAST_PAYLOAD],
     last_len: u16,
@@ -64,6 +66,7 @@ impl Detail {
             followed: None,
             sure: None,
             opaque: false,
+            told: None,
             choice: Choice::Find,
             last_payload: [0; LAST_PAYLOAD],
             last_len: 0,
@@ -79,6 +82,11 @@ impl Detail {
     /// The streams whose continuity is followed.
     pub fn streams(&self) -> &[SeqTracker] {
         self.continuity.streams()
+    }
+
+    /// The PIDs of a transport stream that are followed.
+    pub fn pids(&self) -> impl Iterator<Item = u16> + '_ {
+        self.continuity.pid_list()
     }
 
     /// Whether a payload has the length and the first bytes of the one before.

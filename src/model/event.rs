@@ -45,6 +45,12 @@ pub enum EventKind {
     Tap,
     /// The wall clock was set.
     ClockStep,
+    /// A session is announced, changed, or is announced no longer (SAP).
+    Session,
+    /// The announced PTP grandmaster appeared, changed or is gone.
+    Grandmaster,
+    /// Senders that should be one, or a payload that is not what the group is for.
+    Conflict,
     /// A query of IGMP or MLD was heard.
     Query,
     /// Hosts joined, left or changed groups on the wire, or answered a query.
@@ -85,6 +91,9 @@ impl EventKind {
             EventKind::WireSeen => "wire_seen",
             EventKind::Tap => "tap",
             EventKind::ClockStep => "clock_step",
+            EventKind::Session => "session",
+            EventKind::Grandmaster => "grandmaster",
+            EventKind::Conflict => "conflict",
             EventKind::Query => "query",
             EventKind::Report => "report",
             EventKind::Querier => "querier",

@@ -6,13 +6,15 @@
 //!    (a byte that counts beside a byte that stays the same may be one field of two bytes); all
 //!    readings stay in the run.
 //! 3. **Verify** on every further payload; a reading that is contradicted too often is given up, and
-//!    so is the finding when none is left. Loss is told once some more have borne it out.
+//!    so is the finding when none is left. Loss is told once some more have borne it out, and while
+//!    nothing speaks against it ([`crate::model::doubt`]).
 //!
 //! A wrong finding is worse than none. What counts is a small step, never the steps of a clock: a
 //! field that stands still or moves on while nothing was lost is a time or a value.
 
-use crate::base::time::{Mono, SECOND_NS};
+use crate::base::time::Mono;
 use crate::model::counter::Counter;
+use crate::model::doubt::{Doubt, Step, clock_like};
 use crate::model::here::Here;
 use crate::model::sequence::{SeqCounts, SeqTracker};
 use crate::wire::{Confidence, SeqSample};
@@ -24,7 +26,7 @@ const HEAD: usize = 64;
 /// Of the [`SAMPLES`] − 1 steps so many must be the usual one.
 const USUAL: usize = 16;
 /// Payloads that bear a finding out before it is likely, and before it is certain.
-const LIKELY: u64 = 64;
+const LIKELY: u64 = 128;
 const CERTAIN: u64 = 512;
 /// Steps up to which a field may be a counter.
 const STEP_MAX: u64 = 16;
@@ -35,8 +37,10 @@ const BEHIND: u64 = 32;
 const REST: u64 = 1024;
 /// Searches before it is given up for good.
 const TRIES: u8 = 4;
+/// Seconds since 1970 in the years 2001 to 2065.
+const SINCE_1970: std::ops::Range<u64> = 1_000_000_000..3_000_000_000;
 /// Readings of one field.
-const READINGS: usize = 4;
+const READINGS: usize = 7;
 
 impl Counter {
     /// A value of the field as a number that counts by one.
@@ -52,22 +56,15 @@ impl Counter {
         // The narrower the field, the more of all values would pass.
         let reach = |most: u64| most.min(self.mask() / step / 8);
         match ahead {
-            0 if same => Step::Possible,
+            0 if same => Step::Behind,
             // The field stands still and the payload does not.
             0 => Step::Impossible,
             _ if ahead == step => Step::Usual,
-            _ if ahead.is_multiple_of(step) && ahead / step <= reach(AHEAD) => Step::Possible,
-            _ if behind.is_multiple_of(step) && behind / step <= reach(BEHIND) => Step::Possible,
+            _ if ahead.is_multiple_of(step) && ahead / step <= reach(AHEAD) => Step::Ahead(ahead / step),
+            _ if behind.is_multiple_of(step) && behind / step <= reach(BEHIND) => Step::Behind,
             _ => Step::Impossible,
         }
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Usual,
-    Possible,
-    Impossible,
 }
 
 /// One payload's head.
@@ -112,6 +109,7 @@ struct Finding {
     last: Head,
     seen: u64,
     tracker: SeqTracker,
+    doubt: Doubt,
     /// Of readings that were given up for a narrower one.
     earlier: SeqCounts,
     pinned: bool,
@@ -155,6 +153,7 @@ impl Finder {
                 last: head,
                 seen: 0,
                 tracker: SeqTracker::new(sample, Mono(0)),
+                doubt: Doubt::new(None, Mono(0)),
                 earlier: SeqCounts::default(),
                 pinned: true,
             })),
@@ -167,6 +166,7 @@ impl Finder {
         let State::Found(f) = &self.state else { return None };
         let sure = match f.seen {
             _ if f.pinned => Confidence::Certain,
+            _ if !f.doubt.allows(f.readings[0].against) => return None,
             CERTAIN.. => Confidence::Certain,
             LIKELY.. => Confidence::Likely,
             _ => return None,
@@ -254,30 +254,34 @@ fn begin(counter: &Counter, value: u64, at: Mono) -> SeqTracker {
     SeqTracker::new(sample(counter, value), at)
 }
 
+/// Which value of the counter it is: the next one is one more, through the wrap too.
 fn sample(counter: &Counter, value: u64) -> SeqSample {
-    if counter.step.is_power_of_two() {
-        let shift = counter.step.trailing_zeros();
-        return SeqSample::one(0, value >> shift, (u32::from(counter.bits()) - shift) as u8);
-    }
-    // Another step has no whole number of values before the wrap: as wide as it is, in steps.
-    SeqSample::one(0, value / u64::from(counter.step), 64)
+    // A step is a power of two and an odd number. The odd part has an inverse modulo the values that are
+    // left, found by Newton's method: each turn doubles the bits that are right, three at first.
+    let shift = counter.step.trailing_zeros();
+    let (odd, bits) = (u64::from(counter.step >> shift), u32::from(counter.bits()) - shift);
+    let inverse = (0..5).fold(odd, |x, _| x.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(x))));
+    SeqSample::one(0, (value >> shift).wrapping_mul(inverse) & (u64::MAX >> (64 - bits)), bits as u8)
 }
 
 impl Finding {
-    /// The usual case, quickly: the best reading is the widest and went up by one step, so the narrower
-    /// ones, which share its low byte, did as well. False, and nothing done, otherwise.
+    /// The usual case, quickly: the best reading is the widest and went up by one step, and its low byte,
+    /// which all readings have, did not carry. False, and nothing done, otherwise.
     fn follows(&mut self, head: &Head, payload: &[u8], here: &mut Here) -> bool {
         let Reading { counter, highest, .. } = self.readings[0];
         let Some(value) = counter.read(payload) else { return false };
-        let usual = value == highest.wrapping_add(u64::from(counter.step)) & counter.mask();
-        if !usual || self.readings.iter().any(|r| r.counter.width > counter.width) {
+        let step = u64::from(counter.step);
+        let usual = value == highest.wrapping_add(step) & counter.mask();
+        let carried = value & 0xff < step;
+        if !usual || carried || self.readings.iter().any(|r| r.counter.width > counter.width) {
             return false;
         }
         for r in &mut self.readings {
-            r.highest = value & r.counter.mask();
+            r.highest = r.highest.wrapping_add(step) & r.counter.mask();
         }
         self.seen += 1;
         self.last = *head;
+        self.doubt.take(Step::Usual, head.at);
         self.tracker.offer(sample(&counter, value), head.at, here);
         true
     }
@@ -304,29 +308,26 @@ impl Finding {
             return true;
         }
         self.seen += 1;
-        self.last = head;
-        let best = self.readings[0].counter;
+        let before = std::mem::replace(&mut self.last, head);
+        let Reading { counter: best, highest, .. } = self.readings[0];
+        let step = best.read(payload).map_or(Step::Impossible, |v| best.judge(highest, v, same));
+        let circled = !same && self.doubt.take(step, self.last.at);
         // A few that do not fit are a restart or strays; more of them mean that it was no counter.
-        let bearable = 2 + (self.seen / 200) as u32;
+        let doubt = self.doubt;
         self.readings.retain_mut(|r| {
             let Some(value) = r.counter.read(payload) else {
                 r.against += 1;
-                return r.against <= bearable;
+                return doubt.bears(r.against);
             };
             match r.counter.judge(r.highest, value, same) {
-                Step::Usual => r.highest = value,
-                Step::Possible
-                    if (value.wrapping_sub(r.highest) & r.counter.mask()) <= r.counter.mask() / 2 =>
-                {
-                    r.highest = value;
-                }
-                Step::Possible => {}
+                Step::Usual | Step::Ahead(_) => r.highest = value,
+                Step::Behind => {}
                 Step::Impossible => {
                     r.against += 1;
                     r.highest = value;
                 }
             }
-            r.against <= bearable
+            doubt.bears(r.against)
         });
         // Of two readings the one that fits better; at its wrap a narrow field shows what it is.
         self.readings.sort_by_key(|r| (r.against, std::cmp::Reverse(r.counter.width)));
@@ -334,11 +335,16 @@ impl Finding {
         let Some(value) = now.read(payload) else { return true };
         if now == best {
             self.tracker.offer(sample(&now, value), self.last.at, here);
+            if circled {
+                self.readings[0].highest = value;
+            }
         } else {
-            // The wide reading mistook the wrap: what it made of it is not told.
-            self.tracker.settle(self.last.at, here);
+            // The wide reading mistook the wrap: what it made of it is not told. The narrow one goes on
+            // from the payload before.
+            self.tracker.settle(Mono(u64::MAX), here);
             self.earlier += self.tracker.counts();
-            self.tracker = begin(&now, value, self.last.at);
+            self.tracker = begin(&now, now.read(before.bytes()).unwrap_or(value), before.at);
+            self.tracker.offer(sample(&now, value), self.last.at, here);
         }
         true
     }
@@ -363,27 +369,10 @@ fn search(heads: &[Head], here: &mut Here) -> Option<Finding> {
         }
     }
     let (_, found) = best?;
-    if clock_like(&found, heads) {
-        return None;
-    }
-    // The other widths of the same field: those that share its low byte.
-    let low = |c: &Counter| if c.little_endian { c.offset } else { c.offset + u16::from(c.width) - 1 };
-    let readings: Vec<Reading> = [8u8, 4, 2, 1]
-        .into_iter()
-        .filter_map(|width| {
-            let offset = if found.little_endian {
-                low(&found)
-            } else {
-                (low(&found) + 1).checked_sub(width.into())?
-            };
-            let (_, counter) = fits(Counter { offset, width, ..found }, heads)?;
-            // Wide fields stand at a multiple of half their width, and count from near 0.
-            let likely =
-                width == 1 || (offset.is_multiple_of(u16::from(width).div_ceil(2)) && small(&counter, heads));
-            let highest = counter.read(heads[SAMPLES - 1].bytes())?;
-            likely.then_some(Reading { counter, highest, against: 0 })
-        })
-        .collect();
+    let clock_ns = clock(&found, heads).ok()?;
+    let mut readings = readings(&found, heads);
+    // The widest first, and of two orders the one that counts from nearer 0.
+    readings.sort_by_key(|r| (std::cmp::Reverse(r.counter.width), r.highest));
     let first = readings.first()?.counter;
     let mut tracker = begin(&first, first.read(heads[0].bytes())?, heads[0].at);
     for h in &heads[1..] {
@@ -394,14 +383,38 @@ fn search(heads: &[Head], here: &mut Here) -> Option<Finding> {
         last: heads[SAMPLES - 1],
         seen: SAMPLES as u64,
         tracker,
+        doubt: Doubt::new(clock_ns, heads[SAMPLES - 1].at),
         earlier: SeqCounts::default(),
         pinned: false,
     })
 }
 
-/// Whether a field of more than four bytes is a number rather than a number behind something else.
-fn small(c: &Counter, heads: &[Head]) -> bool {
-    c.width < 8 || c.read(heads[0].bytes()).is_some_and(|v| v >> 40 == 0)
+/// All that the field may be: every width in both orders that has its low byte. Which it is shows when
+/// that byte carries.
+fn readings(found: &Counter, heads: &[Head]) -> Vec<Reading> {
+    let last = u16::from(found.width) - 1;
+    let low = found.offset + if found.little_endian { 0 } else { last };
+    let mut readings = Vec::with_capacity(READINGS);
+    for (width, little_endian) in
+        [(8u8, false), (8, true), (4, false), (4, true), (2, false), (2, true), (1, false)]
+    {
+        let bytes = u16::from(width);
+        let offset = if little_endian { Some(low) } else { (low + 1).checked_sub(bytes) };
+        let reading = offset.and_then(|offset| {
+            let (_, counter) = fits(Counter { offset, width, little_endian, ..*found }, heads)?;
+            let highest = counter.read(heads[SAMPLES - 1].bytes())?;
+            natural(&counter, highest).then_some(Reading { counter, highest, against: 0 })
+        });
+        readings.extend(reading);
+    }
+    readings
+}
+
+/// Whether a wide field is a number rather than a number beside something else: it stands at a multiple
+/// of half its width or has not come half way up, and of eight bytes it has not come beyond five.
+fn natural(c: &Counter, value: u64) -> bool {
+    let aligned = c.offset.is_multiple_of(u16::from(c.width).div_ceil(2));
+    c.width == 1 || (aligned || value >> (c.bits() / 2) == 0) && (c.width < 8 || value >> 40 == 0)
 }
 
 /// How many of the steps are the usual one, with the field's step; `None` if it is no counter.
@@ -428,27 +441,33 @@ fn fits(field: Counter, heads: &[Head]) -> Option<(usize, Counter)> {
         let value = field.read(pair[1].bytes())?;
         match counter.judge(highest, value, pair[0].same(&pair[1])) {
             Step::Impossible => return None,
-            Step::Possible if (value.wrapping_sub(highest) & field.mask()) > field.mask() / 2 => {}
-            _ => highest = value,
+            Step::Behind => {}
+            Step::Usual | Step::Ahead(_) => highest = value,
         }
     }
     Some((usual, counter))
 }
 
-/// Whether a field with a step above one rises by a round number a second, as a clock does: what
-/// looks like loss would then be a sender that paused.
-fn clock_like(c: &Counter, heads: &[Head]) -> bool {
+/// The usual time between two of the heads if a field rises by a round number a second, as a clock
+/// does; with a step above one it is taken for one at once, as what looks like loss would then be a
+/// sender that paused (`Err`).
+fn clock(c: &Counter, heads: &[Head]) -> Result<Option<u64>, ()> {
     let passed = heads[SAMPLES - 1].at.since(heads[0].at);
     let (Some(a), Some(b)) = (c.read(heads[0].bytes()), c.read(heads[SAMPLES - 1].bytes())) else {
-        return true;
+        return Err(());
     };
-    if passed == 0 || c.step == 1 {
-        return false;
+    if passed == 0 || !clock_like(b.wrapping_sub(a) & c.mask(), passed) {
+        return Ok(None);
     }
-    let hz = (b.wrapping_sub(a) & c.mask()) as f64 * SECOND_NS as f64 / passed as f64;
-    [1.0, 10.0, 50.0, 60.0, 100.0, 1000.0, 8000.0, 10_000.0, 44_100.0, 48_000.0, 90_000.0, 1e5, 1e6]
-        .iter()
-        .any(|r| (hz / r - 1.0).abs() < 0.02)
+    if c.step > 1 || SINCE_1970.contains(&a) && c.width >= 4 {
+        return Err(());
+    }
+    let mut times: [u64; SAMPLES - 1] = [0; SAMPLES - 1];
+    for (time, pair) in times.iter_mut().zip(heads.windows(2)) {
+        *time = pair[1].at.since(pair[0].at);
+    }
+    times.sort_unstable();
+    Ok(Some(times[times.len() / 2]))
 }
 
 #[cfg(test)]

@@ -169,3 +169,21 @@ fn what_the_user_says_is_the_counter_from_the_first_payload_on() {
     }
     assert_eq!(off.counter(), None);
 }
+
+#[test]
+fn the_byte_that_carries_says_the_order_whatever_stands_beside_it() {
+    // A constant byte beside the low one reads as the high byte of the other order, until it carries.
+    for (field, width, little_endian) in [(2usize, 2u8, true), (2, 4, true), (2, 2, false), (4, 4, false)] {
+        let f = run((0..600u64).map(|i| {
+            let mut b = vec![0xee; 12];
+            let c = Counter { offset: field as u16, width, little_endian, step: 1 };
+            put(&mut b, &c, i + 1);
+            b.extend(Noise(i).bytes(20));
+            b
+        }));
+        let (c, _) = f.counter().unwrap();
+        let low = |offset: u16, width: u8| offset + if little_endian { 0 } else { u16::from(width) - 1 };
+        assert_eq!((low(c.offset, c.width), c.little_endian), (low(field as u16, width), little_endian));
+        assert_eq!(f.counts().unwrap().missing(), 0);
+    }
+}

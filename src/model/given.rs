@@ -9,6 +9,7 @@ use crate::model::counter::Choice;
 use crate::model::group::Group;
 use crate::model::rules::Rule;
 use crate::model::seen::Wire;
+use crate::model::source::Source;
 use crate::wire::Protocol;
 
 impl Model {
@@ -39,20 +40,19 @@ impl Model {
         from: Endpoint,
         protocol: Option<&'static Protocol>,
     ) -> bool {
-        let Some(s) = self.group_mut(id).and_then(|g| g.sources.get_mut(from)) else { return false };
-        s.take_for(protocol);
-        true
+        self.group_mut(id).and_then(|g| g.sources.change(from, |s| s.take_for(protocol))).is_some()
     }
 
     /// The user says where a stream counts, that it does not, or leaves it to mcscope. False if there
     /// is no such stream.
     pub fn choose_counter(&mut self, id: MembershipId, from: Endpoint, choice: Choice) -> bool {
-        let Some(s) = self.group_mut(id).and_then(|g| g.sources.get_mut(from)) else { return false };
-        s.choice = choice;
-        if let Some(d) = &mut s.detail {
-            d.choose(choice);
-        }
-        true
+        let choose = |s: &mut Source| {
+            s.choice = choice;
+            if let Some(d) = &mut s.detail {
+                d.choose(choice);
+            }
+        };
+        self.group_mut(id).and_then(|g| g.sources.change(from, choose)).is_some()
     }
 }
 

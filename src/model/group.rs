@@ -7,12 +7,14 @@ use crate::base::batch::{Account, Capture, Datagram};
 use crate::base::group::{Membership, MembershipId, SourceFilter};
 use crate::base::time::{Mono, SECOND_NS};
 use crate::model::here::Here;
+use crate::model::notes::Note;
 use crate::model::packets::{Packet, PacketRing};
 use crate::model::quantile::Quantiles;
 use crate::model::rate::{Rate, RateWindow, Strip, Weight};
 use crate::model::rules::Rule;
 use crate::model::seen::compare::Compare;
 use crate::model::sequence::SeqCounts;
+use crate::model::sessions::Named;
 use crate::model::shape::{Peaks, Sizes};
 use crate::model::source::{Counters, Gaps, Noticed, OnWire, Source, Stamp, State};
 use crate::model::sources::SourceTable;
@@ -88,6 +90,13 @@ pub struct Group {
     pub origin: Origin,
     /// The registry's name for it, if it has one.
     pub label: Option<Arc<str>>,
+    /// What a session announces of it (SAP).
+    pub announced: Option<Arc<Named>>,
+    /// What to know about it; looked for once a second.
+    pub notes: Vec<Note>,
+    pub(crate) notes_at: Mono,
+    /// Those that were told as events.
+    pub(crate) noted: Vec<Note>,
     /// How far the join has come.
     pub join: JoinState,
     /// When watching began: when the membership stood.
@@ -134,6 +143,8 @@ pub struct Group {
     pub(crate) compare: Option<Box<Compare>>,
     mtu: u64,
     pub(crate) scan_at: Mono,
+    /// The place of the source from which it goes on.
+    pub(crate) scan_from: usize,
     pub(crate) appeared: u32,
     pub(crate) appeared_hidden: u64,
     pub(crate) drops_told: u64,
@@ -153,6 +164,10 @@ impl Group {
             vlan: None,
             origin,
             label,
+            announced: None,
+            notes: Vec::new(),
+            notes_at: Mono(0),
+            noted: Vec::new(),
             join: JoinState::Joining,
             since: None,
             counters: Counters::default(),
@@ -178,6 +193,7 @@ impl Group {
             compare: None,
             mtu: 1500,
             scan_at: Mono(0),
+            scan_from: 0,
             appeared: 0,
             appeared_hidden: 0,
             drops_told: 0,
@@ -341,6 +357,7 @@ impl Group {
                 packet.ours = source.ours;
                 packet.gap_ns = noticed.gap_ns;
                 packet.protocol = source.protocol();
+                self.sources.counted(place);
                 Some((place, new, noticed))
             }
             None => {
@@ -354,18 +371,19 @@ impl Group {
         found
     }
 
+    /// Its name: that of the session which announces it, else the registry's.
+    pub fn name(&self) -> Option<&str> {
+        self.announced.as_ref().map(|n| &*n.name).filter(|n| !n.is_empty()).or(self.label.as_deref())
+    }
+
     /// The rate over the last second; `None` while nothing was watched for long enough.
     pub fn rate(&self, now: Mono) -> Option<Rate> {
         self.rate.rate(now, self.since?.mono)
     }
 
-    /// Continuity over all sources; `None` while no source has a known counter.
+    /// Continuity over all sources, as [`SourceTable::continuity`] has it.
     pub fn continuity(&self) -> Option<SeqCounts> {
-        let mut sum: Option<SeqCounts> = None;
-        for c in self.sources.list().iter().filter_map(Source::continuity) {
-            *sum.get_or_insert_default() += c;
-        }
-        sum
+        self.sources.continuity()
     }
 
     /// Whether the absence of traffic is a fault here.
@@ -430,9 +448,7 @@ impl Group {
         }
         self.refresh_drops();
         self.drops_told = 0;
-        for s in self.sources.iter_mut() {
-            s.reset();
-        }
+        self.sources.change_each(Source::reset);
     }
 
     /// Whether a source's datagrams pass the membership's filter: false for one that was blocked.

@@ -13,9 +13,12 @@ use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::time::{Mono, Now, SECOND_NS};
 
+mod announce;
+pub mod clocks;
 pub mod continuity;
 pub mod counter;
 pub mod detail;
+mod doubt;
 pub mod event;
 pub mod filter;
 pub mod finder;
@@ -25,6 +28,7 @@ pub mod here;
 pub mod history;
 pub mod media;
 pub mod memberships;
+pub mod notes;
 pub mod numbers;
 pub mod packets;
 pub mod pair;
@@ -33,10 +37,13 @@ pub mod ping;
 pub mod quantile;
 pub mod rate;
 pub mod reading;
+pub(crate) mod rerun;
 pub mod rules;
 pub mod seen;
 pub mod sequence;
+pub mod sessions;
 pub mod shape;
+pub mod soak;
 pub mod source;
 pub mod sources;
 mod sums;
@@ -49,7 +56,7 @@ use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
 use rate::Rate;
 use seen::Wire;
-use source::{Counters, Source, Stamp, State};
+use source::{Counters, Stamp, State};
 use sources::NO_HINT;
 
 /// Own sending endpoints remembered: a running send has one, a test message another.
@@ -138,6 +145,7 @@ pub struct Model {
     capture: Capture,
     events: EventLog,
     own: BTreeSet<Endpoint>,
+    announced: announce::Announcements,
     pairs: Vec<Pair>,
     next_pair: u32,
     /// The addresses of this host.
@@ -160,6 +168,7 @@ impl Model {
             capture: Capture::default(),
             events: EventLog::default(),
             own: BTreeSet::new(),
+            announced: announce::Announcements::default(),
             pairs: Vec::new(),
             next_pair: 0,
             here_ips: BTreeSet::new(),
@@ -241,6 +250,7 @@ impl Model {
         let mtu = self.iface(&membership.iface).and_then(|i| i.iface.mtu);
         let mut group = Group::new(id, membership, origin, label);
         group.set_mtu(mtu);
+        group.announced = self.sessions().named(group.membership.endpoint()).cloned();
         given::take_rules(&mut group, &self.wire.rules);
         self.groups[place] = Some(Box::new(group));
         self.order.push(id);
@@ -327,7 +337,11 @@ impl Model {
             let before = std::mem::replace(&mut g.membership, membership);
             let filter = &g.membership.filter;
             let again = |ip| !before.filter.passes(ip) && filter.passes(ip);
-            g.sources.iter_mut().filter(|s| again(s.endpoint.ip)).for_each(Source::let_through_again);
+            g.sources.change_each(|s| {
+                if again(s.endpoint.ip) {
+                    s.let_through_again();
+                }
+            });
             let m = g.membership.clone();
             self.stands(id, now);
             let untold = self.filter_untold(&m).map_or_else(String::new, |u| format!("; {u}"));
@@ -356,9 +370,7 @@ impl Model {
         }
         self.own.insert(endpoint);
         for g in self.groups.iter_mut().flatten() {
-            if let Some(s) = g.sources.get_mut(endpoint) {
-                s.ours = true;
-            }
+            g.sources.change(endpoint, |s| s.ours = true);
         }
     }
 
@@ -471,7 +483,7 @@ impl Model {
                 g.dropped(a, received.mono);
             }
         }
-        let Model { groups, own, events, pairs, .. } = self;
+        let Model { groups, own, events, pairs, announced, .. } = self;
         for run in batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
             let id = run[0].membership.0 as usize;
             // A row that was left while its last batch was under way has no place any more.
@@ -488,7 +500,9 @@ impl Model {
                 {
                     telling::tell(events, group, d.source, new, noticed, at);
                 }
-                if let (true, Some((place, ..))) = (paired, found) {
+                let Some((place, ..)) = found else { continue };
+                announced.take(events, group, place, d, batch.payload(d), at);
+                if paired {
                     pairs::take(pairs, group, place, d, batch.payload(d), at.mono);
                 }
             }
@@ -521,6 +535,7 @@ impl Model {
         self.settle_wire(now);
         self.follow_memberships(now);
         self.settle_pairs(now);
+        self.settle_announced();
     }
 
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
@@ -528,11 +543,9 @@ impl Model {
     pub fn finish(&mut self) {
         let Model { groups, events, now, .. } = self;
         for g in groups.iter_mut().flatten() {
-            g.scan_at = now.mono;
-            telling::settle_group(events, g, *now);
-            for s in g.sources.iter_mut() {
-                s.finish(&mut g.here);
-            }
+            telling::settle_whole_group(events, g, *now);
+            let Group { sources, here, .. } = &mut **g;
+            sources.change_each(|s| s.finish(here));
         }
         self.finish_pairs();
     }

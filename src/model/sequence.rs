@@ -11,10 +11,13 @@
 //!   (`lost_unclear`): [`crate::model::here`] says which.
 //!
 //! A number far from what is expected is believed only when the next one follows it: then the
-//! sender restarted (RFC 3550 appendix A.1 does the same). Until then it is a stray.
+//! sender restarted (RFC 3550 appendix A.1 does the same). Until then it is a stray. One that begins
+//! anew with numbers just sent has restarted when several of them came again in a row
+//! ([`crate::model::rerun`]).
 
 use crate::base::time::{Mono, SECOND_NS};
 use crate::model::here::Here;
+use crate::model::rerun::{Rerun, Restart};
 use crate::wire::SeqSample;
 
 /// A missing number is not called lost before this many nanoseconds have passed.
@@ -26,13 +29,16 @@ const WORDS: usize = (WINDOW / 64) as usize;
 /// Gaps that are remembered: those young enough to be filled, and of the others as many as there is
 /// room for, so that what comes late after all has its lateness told. When more come, the oldest is
 /// lost at once.
-const PENDING: usize = 12;
+const PENDING: usize = 11;
 /// A jump ahead of up to this many numbers is always loss (RFC 3550's MAX_DROPOUT).
 const MAX_DROPOUT: u64 = 3000;
 /// Numbers in a row that make a stream "seen whole": until then, or for [`START_NS`], losses may come
 /// from the way being set up.
 const START_RUN: u8 = 16;
 const START_NS: u64 = SECOND_NS;
+/// Numbers before the first one seen that may still come late, until the stream was seen whole: one from
+/// further back, or later, is of a sender that began anew.
+const BEFORE_MAX: u64 = 16;
 
 /// Exact counters of continuity; they add up over the streams of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +92,42 @@ impl SeqCounts {
     }
 }
 
+impl SeqCounts {
+    /// In a sum, takes `after` in the place of `before`. Maxima stay until the sum is made anew, and what
+    /// every number moves (`expected`, `received`) is left out.
+    pub(crate) fn replace(&mut self, before: SeqCounts, after: SeqCounts) {
+        let swap =
+            |sum: &mut u64, before: u64, after: u64| *sum = sum.wrapping_sub(before).wrapping_add(after);
+        swap(&mut self.lost, before.lost, after.lost);
+        swap(&mut self.lost_here, before.lost_here, after.lost_here);
+        swap(&mut self.lost_unclear, before.lost_unclear, after.lost_unclear);
+        swap(&mut self.lost_at_start, before.lost_at_start, after.lost_at_start);
+        swap(&mut self.duplicates, before.duplicates, after.duplicates);
+        swap(&mut self.reordered, before.reordered, after.reordered);
+        swap(&mut self.gaps, before.gaps, after.gaps);
+        self.raise(&after);
+        self.restarts = self.restarts.wrapping_sub(before.restarts).wrapping_add(after.restarts);
+        self.strays = self.strays.wrapping_sub(before.strays).wrapping_add(after.strays);
+    }
+
+    /// Raises the maxima to those of `other`.
+    pub(crate) fn raise(&mut self, other: &SeqCounts) {
+        self.longest_gap = self.longest_gap.max(other.longest_gap);
+        self.late_max = self.late_max.max(other.late_max);
+        self.late_max_ns = self.late_max_ns.max(other.late_max_ns);
+    }
+
+    /// Without the maxima.
+    pub(crate) fn summed(self) -> SeqCounts {
+        SeqCounts { longest_gap: 0, late_max: 0, late_max_ns: 0, ..self }
+    }
+
+    /// Without what every number moves.
+    pub(crate) fn events(self) -> SeqCounts {
+        SeqCounts { expected: 0, received: 0, ..self }
+    }
+}
+
 impl std::ops::AddAssign for SeqCounts {
     fn add_assign(&mut self, o: SeqCounts) {
         self.lost += o.lost;
@@ -129,6 +171,8 @@ pub struct SeqTracker {
     pending: [Option<Gap>; PENDING],
     /// The number that would confirm a restart.
     probation: Option<u64>,
+    /// Numbers that came again in a row.
+    rerun: Rerun,
     counts: SeqCounts,
     first_at: Mono,
     last_at: Mono,
@@ -151,6 +195,7 @@ impl SeqTracker {
             seen: [0; WORDS],
             pending: [None; PENDING],
             probation: None,
+            rerun: Rerun::default(),
             counts: SeqCounts::default(),
             first_at: at,
             last_at: at,
@@ -261,6 +306,7 @@ impl SeqTracker {
             // Nearly all there is: the next one.
             self.counts.received += 1;
             self.probation = None;
+            self.rerun.clear();
             self.highest = next;
             self.set(next, true);
             self.last_at = at;
@@ -281,8 +327,16 @@ impl SeqTracker {
             return;
         }
         let behind = self.mask().wrapping_sub(ahead).wrapping_add(1) & self.mask();
-        if behind != 0 && behind <= self.reach() {
+        if behind != 0 && behind <= self.reach() && !self.too_early(behind) {
+            let number = self.highest.wrapping_add(1).wrapping_sub(behind);
+            let before = self.counts;
             self.late(behind, at, here);
+            let c = &self.counts;
+            let old = c.duplicates > before.duplicates || c.missing() < before.missing();
+            let counts = (before, self.counts);
+            if let Some(restart) = self.rerun.take((number, s.count), old, at.since(self.last_at), counts) {
+                self.begin_again(&restart, s, at, here);
+            }
         } else if ahead <= self.dropout(at) {
             self.forward(ahead, u64::from(s.count), at, here);
         } else if self.probation == Some(s.value) {
@@ -302,8 +356,35 @@ impl SeqTracker {
         self.last_at = at;
     }
 
+    /// Whether a number so far behind lies too far before the first one to be of the same run.
+    fn too_early(&self, behind: u64) -> bool {
+        let before = self.base.wrapping_sub(self.highest.wrapping_add(1).wrapping_sub(behind));
+        let early = before != 0 && before <= self.reach();
+        early && (self.whole_at.is_some() || before > BEFORE_MAX)
+    }
+
+    /// The sender began anew: what was taken for late and doubled is of the new run.
+    fn begin_again(&mut self, restart: &Restart, s: SeqSample, at: Mono, here: &mut Here) {
+        self.counts = restart.counts;
+        self.counts.restarts += 1;
+        self.close(here);
+        let [first, rest @ ..] = &restart.numbers;
+        self.begin(SeqSample { value: first & self.mask(), count: restart.count, ..s }, at);
+        for number in rest {
+            let next = self.highest.wrapping_add(1);
+            let ahead = number.wrapping_sub(next) & self.mask();
+            let behind = next.wrapping_sub(*number) & self.mask();
+            if behind != 0 && behind <= self.reach() {
+                self.late(behind, at, here);
+            } else {
+                self.forward(ahead, u64::from(restart.count), at, here);
+            }
+        }
+    }
+
     fn forward(&mut self, gap: u64, count: u64, at: Mono, here: &mut Here) {
         self.probation = None;
+        self.rerun.clear();
         let next = self.highest.wrapping_add(1);
         if gap > 0 {
             self.remember(self.gap(next, gap, at), here);

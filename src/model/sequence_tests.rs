@@ -144,6 +144,67 @@ fn a_restart_is_no_loss_and_a_stray_is_neither() {
     assert_eq!((c.lost, c.restarts, c.strays), (0, 0, 1));
 }
 
+/// Each value a millisecond after the one before, and with `pause` more before the `at`th.
+fn run_with_pause(bits: u8, values: &[u64], at: usize, pause: u64) -> SeqCounts {
+    let sample = |value| SeqSample { stream: 0, value, bits, count: 1, restart: false };
+    let here = &mut Here::default();
+    let mut t = SeqTracker::new(sample(values[0]), Mono(0));
+    for (i, &v) in values.iter().enumerate().skip(1) {
+        let paused = if i >= at { pause } else { 0 };
+        let now = Mono(i as u64 * 1_000_000 + paused);
+        t.settle(now, here);
+        t.offer(sample(v), now, here);
+    }
+    t.settle(Mono(u64::MAX), here);
+    t.counts()
+}
+
+#[test]
+fn a_restart_with_numbers_just_sent_is_no_duplicate() {
+    for (bits, first, before, lost) in
+        [(16u8, 0u64, 500u64, 3), (32, 0, 1500, 3), (64, 7, 900, 3), (16, 65_400, 300, 3), (8, 3, 19, 0)]
+    {
+        let wrap = |n: u64| if bits < 64 { n & ((1 << bits) - 1) } else { n };
+        let mut values: Vec<u64> = (first..first + before).map(wrap).collect();
+        // As much again from the first number on, with losses before, after, and in the new beginning.
+        let mut again: Vec<u64> = (first..first + before + 100).map(wrap).collect();
+        if lost > 0 {
+            values.remove(5);
+            again.remove(60);
+            again.remove(3);
+            again.swap(7, 8);
+        }
+        let at = values.len();
+        values.extend(again);
+        let c = run_with_pause(bits, &values, at, SECOND_NS / 4);
+        let swapped = u64::from(lost > 0);
+        assert_eq!((c.lost, c.duplicates, c.reordered, c.restarts), (lost, 0, swapped, 1), "{bits} bits");
+    }
+}
+
+#[test]
+fn a_restart_from_before_the_first_number_seen_is_one() {
+    let mut values: Vec<u64> = (100..400).collect();
+    values.extend(0..500);
+    let c = run(16, &values);
+    assert_eq!((c.lost, c.duplicates, c.reordered, c.restarts, c.strays), (0, 0, 0, 1, 0));
+}
+
+#[test]
+fn what_the_network_doubles_stays_duplicates() {
+    // Every number twice, the second time fifty numbers later; and a short burst again.
+    let mut values: Vec<u64> = (0..50).collect();
+    for n in 50..600 {
+        values.extend([n, n - 50]);
+    }
+    // The end of the second way comes when the first has nothing more; then a burst comes twice.
+    values.extend(550..600);
+    values.extend(600..650);
+    values.extend(600..650);
+    let c = run_with_pause(16, &values, 1150, SECOND_NS);
+    assert_eq!((c.lost, c.duplicates, c.restarts), (0, 650, 0));
+}
+
 #[test]
 fn a_restart_that_the_sender_announces_is_no_loss() {
     let sample = |value, restart| SeqSample { stream: 0, value, bits: 32, count: 1, restart };

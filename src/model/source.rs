@@ -336,6 +336,14 @@ impl Source {
         Some(sum)
     }
 
+    /// What of its continuity is in the sum of all sources of the group.
+    pub(crate) fn told(&self) -> Option<SeqCounts> {
+        match &self.detail {
+            Some(detail) => detail.told,
+            None => self.continuity().map(SeqCounts::events),
+        }
+    }
+
     /// RFC 3550's cumulative number of packets lost, which a duplicate makes up for; `None` where the
     /// payload is not RTP.
     pub fn rfc3550_lost(&self) -> Option<i64> {

@@ -11,6 +11,7 @@ use crate::base::group::Endpoint;
 use crate::base::time::Mono;
 use crate::model::detail::Detail;
 use crate::model::here::Here;
+use crate::model::sequence::SeqCounts;
 use crate::model::source::{Source, Stamp};
 
 /// The sources of a group, found by endpoint, listed in the order of their appearance.
@@ -24,6 +25,13 @@ pub struct SourceTable {
     /// The one that somebody looks at: it is kept with detail whatever it sends.
     looked_at: Option<u32>,
     limits: Limits,
+    /// Continuity over all, kept up to date source by source: with very many of them a sum at every
+    /// look would cost more than the look.
+    sum: SeqCounts,
+    /// Those whose continuity is known.
+    numbered: usize,
+    /// The place of the one that sent most.
+    busiest: u32,
 }
 
 /// How many senders a group keeps.
@@ -122,15 +130,79 @@ impl SourceTable {
         &mut self.list[place]
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Source> {
-        self.list.iter_mut()
+    /// Changes the source at this place, and what all add up to.
+    pub(crate) fn change_at<T>(&mut self, place: usize, f: impl FnOnce(&mut Source) -> T) -> T {
+        let before = self.list[place].told();
+        let out = f(&mut self.list[place]);
+        self.tell(place, before);
+        out
+    }
+
+    /// Changes every source, and what all add up to.
+    pub(crate) fn change_each(&mut self, mut f: impl FnMut(&mut Source)) {
+        (0..self.list.len()).for_each(|place| self.change_at(place, &mut f));
+        self.sum = self.sum.summed();
+        for told in self.list.iter().filter_map(Source::told) {
+            self.sum.raise(&told);
+        }
+    }
+
+    /// Changes the source of this endpoint, if there is one.
+    pub(crate) fn change<T>(&mut self, from: Endpoint, f: impl FnOnce(&mut Source) -> T) -> Option<T> {
+        self.find(from).map(|place| self.change_at(place as usize, f))
+    }
+
+    /// Takes notice of what a datagram changed at this place.
+    #[inline]
+    pub(crate) fn counted(&mut self, place: usize) {
+        let bytes = |i: usize| self.list[i].counters.payload_bytes;
+        if bytes(place) > bytes(self.busiest as usize) {
+            self.busiest = place as u32;
+        }
+        if let Some(detail) = &self.list[place].detail {
+            self.tell(place, detail.told);
+        }
+    }
+
+    /// Puts what is known of the source at this place into the sum, instead of what was told before.
+    fn tell(&mut self, place: usize, before: Option<SeqCounts>) {
+        let s = &mut self.list[place];
+        let after = s.continuity().map(SeqCounts::events);
+        if let Some(detail) = &mut s.detail {
+            detail.told = after;
+        }
+        if before != after {
+            self.sum.replace(before.unwrap_or_default(), after.unwrap_or_default());
+            self.numbered = self.numbered + usize::from(after.is_some()) - usize::from(before.is_some());
+        }
+    }
+
+    /// Continuity over all sources, but for `expected` and `received`, which are a source's; `None` while
+    /// no source has a known counter.
+    pub fn continuity(&self) -> Option<SeqCounts> {
+        debug_assert_eq!(
+            self.list.iter().filter_map(Source::continuity).fold(SeqCounts::default(), |mut sum, c| {
+                sum += c.events().summed();
+                sum
+            }),
+            self.sum.summed(),
+            "the sum over all sources"
+        );
+        (self.numbered > 0).then_some(self.sum)
+    }
+
+    /// The source that sent most.
+    pub fn busiest(&self) -> Option<&Source> {
+        self.list.get(self.busiest as usize)
     }
 
     /// Somebody looks at this sender, or no more at any: it is kept with detail.
     pub(crate) fn look_at(&mut self, from: Option<Endpoint>, now: Mono) {
         self.looked_at = from.and_then(|f| self.find(f));
         if let Some(i) = self.looked_at {
-            self.list[i as usize].detail.get_or_insert_with(|| Box::new(Detail::new(now)));
+            self.change_at(i as usize, |s| {
+                s.detail.get_or_insert_with(|| Box::new(Detail::new(now)));
+            });
         }
     }
 
@@ -179,15 +251,15 @@ impl SourceTable {
         quiet.truncate(wanted);
         quiet.sort_unstable();
         for &(_, i) in &quiet[..over] {
-            self.list[i].demote(here);
+            self.change_at(i, |s| s.demote(here));
         }
         for (&(was, from), &(is, to)) in quiet[over..].iter().zip(&busy) {
             if is <= was + was / 2 {
                 break;
             }
-            if let Some(mut detail) = self.list[from].demote(here) {
+            if let Some(mut detail) = self.change_at(from, |s| s.demote(here)) {
                 *detail = Detail::new(now);
-                self.list[to].detail = Some(detail);
+                self.change_at(to, |s| s.detail = Some(detail));
             }
         }
     }
@@ -200,10 +272,6 @@ impl SourceTable {
     /// The source of this endpoint.
     pub fn get(&self, from: Endpoint) -> Option<&Source> {
         self.find(from).map(|i| &self.list[i as usize])
-    }
-
-    pub(crate) fn get_mut(&mut self, from: Endpoint) -> Option<&mut Source> {
-        self.find(from).map(|i| &mut self.list[i as usize])
     }
 
     /// Number of sources kept.

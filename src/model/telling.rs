@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use crate::base::dscp;
 use crate::base::group::Endpoint;
@@ -12,8 +13,15 @@ use crate::base::iface::Iface;
 use crate::base::time::{Now, SECOND_NS};
 use crate::model::event::{Event, EventKind, EventLog};
 use crate::model::group::{Buffer, Group, JoinState};
+use crate::model::notes;
 use crate::model::source::{Noticed, Stamp, State};
 
+/// Sources from which on each is brought up to date once a second only …
+const MANY: usize = 64;
+/// … and from which on a part of them at a time …
+const PART: usize = 1024;
+/// … in so many parts.
+const PARTS: usize = 16;
 /// Events of new sources that a group may write each second; the others are told as a number.
 const APPEARED_A_SECOND: u32 = 32;
 
@@ -82,10 +90,25 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
         events.push(event(EventKind::GroupBack, g, None, at, text));
     }
     let lost_here = g.drops.socket_drops.unwrap_or(0) + g.drops.not_analysed;
-    if now.mono < g.scan_at {
+    // A large table is gone through in parts, so that no turn takes long; what is due is done.
+    let mut due = 0;
+    let mut whole = false;
+    while now.mono >= g.scan_at && due < PARTS {
+        due += 1;
+        let (first, len) = (g.scan_from, g.sources.len());
+        let part = if len > PART { len.div_ceil(PARTS).max(PART) } else { len };
+        let end = (first + part).min(len);
+        let round = SECOND_NS / if len > MANY { 1 } else { 4 };
+        let next = round / len.div_ceil(part.max(1)).max(1) as u64;
+        let late = now.mono.since(g.scan_at) > SECOND_NS;
+        g.scan_at = if len <= PART || late && due == PARTS { now.mono } else { g.scan_at }.plus(next);
+        g.scan_from = if end >= len { 0 } else { end };
+        whole |= g.scan_from == 0;
+        settle_sources(events, g, first..end, now);
+    }
+    if !whole {
         return;
     }
-    g.scan_at = now.mono.plus(SECOND_NS / if g.sources.len() > 64 { 1 } else { 4 });
     if lost_here > g.drops_told {
         let clamped = match &g.join {
             JoinState::Joined(Buffer { clamped: Some(why), .. }) => format!("; {why}"),
@@ -107,12 +130,30 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
         g.appeared_hidden = 0;
         events.push(event(EventKind::SourceAppeared, g, None, at, text));
     }
+    note(events, g, at);
     g.sources.promote(now.mono, &mut g.here);
+}
+
+/// As [`settle_group`] at its due time, with every source.
+pub(super) fn settle_whole_group(events: &mut EventLog, g: &mut Group, now: Now) {
+    (g.scan_at, g.scan_from) = (now.mono, 0);
+    settle_group(events, g, now);
+    let rest = g.scan_from;
+    if rest > 0 {
+        settle_sources(events, g, rest..g.sources.len(), now);
+    }
+}
+
+/// Brings the sources at these places up to date.
+fn settle_sources(events: &mut EventLog, g: &mut Group, places: Range<usize>, now: Now) {
     let expects = g.expects_traffic();
-    let membership = g.membership.clone();
-    for s in g.sources.iter_mut() {
-        let expected = expects && membership.filter.passes(s.endpoint.ip);
-        let was = s.settle(now.mono, expected, &mut g.here);
+    let Group { membership, sources, here, .. } = g;
+    for place in places {
+        let was = sources.change_at(place, |s| {
+            let expected = expects && membership.filter.passes(s.endpoint.ip);
+            s.settle(now.mono, expected, here)
+        });
+        let s = &sources.list()[place];
         let (kind, text) = match (was, s.state) {
             (before, State::Silent) if before != State::Silent => {
                 let quiet = now.mono.since(s.last.mono) / SECOND_NS;
@@ -133,6 +174,26 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
             iface: None,
             text,
         });
+    }
+}
+
+/// Notes of a group that are remembered as told.
+const NOTED_MAX: usize = 16;
+
+/// Looks once a second for what a person should know about a group; what is new is told once.
+fn note(events: &mut EventLog, g: &mut Group, at: Stamp) {
+    if at.mono < g.notes_at {
+        return;
+    }
+    g.notes_at = at.mono.plus(SECOND_NS);
+    g.notes = notes::of(g, at.mono);
+    for n in g.notes.clone() {
+        if g.noted.contains(&n) || g.noted.len() == NOTED_MAX {
+            continue;
+        }
+        let text = format!("{}: {}", g.membership, n.text());
+        g.noted.push(n);
+        events.push(event(EventKind::Conflict, g, None, at, text));
     }
 }
 

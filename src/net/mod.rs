@@ -10,6 +10,7 @@ mod cmsg;
 pub mod counters;
 pub mod error;
 pub mod iface;
+pub mod joined;
 pub mod limits;
 pub mod names;
 pub mod packet;

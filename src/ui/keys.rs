@@ -72,6 +72,8 @@ pub enum Cmd {
     Everybody,
     /// Mark a stream as A or B of a feed.
     Feed,
+    /// List the announced sessions.
+    Sessions,
     /// Choose a stream's protocol.
     Protocol,
     /// Freeze the screen.
@@ -194,7 +196,10 @@ fn on_packet(s: &Situation) -> bool {
 }
 
 fn on_table(s: &Situation) -> bool {
-    matches!(s.pane, Kind::Groups | Kind::Wire | Kind::Sources | Kind::Ifaces)
+    matches!(
+        s.pane,
+        Kind::Groups | Kind::Wire | Kind::Sources | Kind::Ifaces | Kind::Queriers | Kind::Memberships
+    )
 }
 
 fn on_feed(s: &Situation) -> bool {
@@ -205,8 +210,8 @@ fn can_open(s: &Situation) -> bool {
     match s.pane {
         Kind::Groups | Kind::Wire | Kind::Packets => on_group(s),
         Kind::Sources | Kind::Stream | Kind::Feed => s.source,
-        Kind::Ifaces | Kind::Doctor => true,
-        Kind::Fields | Kind::Hex | Kind::Events | Kind::Charts | Kind::Histogram => false,
+        Kind::Ifaces | Kind::Doctor | Kind::Queriers | Kind::Memberships => true,
+        Kind::Fields | Kind::Hex | Kind::Events | Kind::Charts | Kind::Histogram | Kind::Notes => false,
     }
 }
 
@@ -231,6 +236,7 @@ static FIXED: &[Binding] = &[
     row!(Retry, "retry", ["t"], "try again", "try the failed join again", 1, on_failed),
     row!(Leave, "leave", ["L", "-"], "leave", "leave the selected group", 3, on_row),
     row!(Undo, "undo", ["u"], "undo", "bring back the groups left last", 0, always),
+    row!(Sessions, "sessions", ["a"], "announced", "list the announced sessions (SAP); Enter joins one", 20, always),
     row!(SendTest, "send-test", ["s"], "test", "send a test message to the selected group now", 4, on_sendable),
     row!(Send, "send", ["S"], "send…", "open the send dialog", 8, on_group),
     row!(Sends, "sends", ["T"], "sends", "list the sends of this run: progress, errors, answers, stop", 0, always),

@@ -8,6 +8,7 @@ pub mod action;
 pub mod dialog;
 pub mod dialogs;
 pub mod filter;
+pub mod forecast;
 pub mod format;
 pub mod header;
 pub mod keys;

@@ -55,6 +55,8 @@ pub struct Announce {
     pub class: u8,
     /// clockAccuracy, an enumeration.
     pub accuracy: u8,
+    /// offsetScaledLogVariance.
+    pub variance: u16,
     /// priority1.
     pub priority1: u8,
     /// priority2.
@@ -78,6 +80,7 @@ impl Announce {
             grandmaster: clock_id(b, 53)?,
             class: u8_at(b, 48)?,
             accuracy: u8_at(b, 49)?,
+            variance: be16(b, 50)?,
             priority1: u8_at(b, 47)?,
             priority2: u8_at(b, 52)?,
             steps_removed: be16(b, 61)?,
@@ -150,8 +153,13 @@ fn is_v1(b: &[u8]) -> bool {
         && kind_v1(b[32]).is_some()
 }
 
+/// The port that sent a message of version 2: its clock and its number.
+pub fn source_port(b: &[u8]) -> Option<(ClockId, u16)> {
+    Some((clock_id(b, 20)?, be16(b, 28)?))
+}
+
 /// clockAccuracy (table 5) in words.
-fn accuracy(code: u8) -> &'static str {
+pub fn accuracy(code: u8) -> &'static str {
     match code {
         0x17 => "1 ps",
         0x18 => "2.5 ps",

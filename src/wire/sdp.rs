@@ -17,6 +17,9 @@ const SOURCES_MAX: usize = 32;
 /// Bytes kept of one value.
 const TEXT_MAX: usize = 200;
 
+/// Times are in seconds since 1900.
+const NTP_TO_UNIX_S: u64 = 2_208_988_800;
+
 /// The row of a bare session description.
 pub static PROTOCOL: Protocol =
     Protocol { id: "sdp", name: "SDP", detect, preview, fields: |b| Tree::of(b, tree), sequence: None };
@@ -32,6 +35,8 @@ pub struct Session {
     pub origin: Origin,
     /// `m=` and what belongs to it, in order, at most 32.
     pub media: Vec<Media>,
+    /// The end of the last `t=`, in seconds since 1970; `None` for a session without one (section 5.9).
+    pub ends_s: Option<u64>,
 }
 
 /// The `o=` line (RFC 8866 section 5.2).
@@ -112,6 +117,7 @@ impl Session {
         }
         let mut s = Session::default();
         let mut top = Media::default();
+        let mut bounded = true;
         for (range, key) in lines(b) {
             let value = &b[range.start + 2..range.end];
             match key {
@@ -120,9 +126,14 @@ impl Session {
                 b'o' => s.origin = origin(value),
                 b'm' if s.media.len() < MEDIA_MAX => s.media.push(media(value)),
                 b'm' => break,
+                b't' => match number::<u64>(word(value, 1)) {
+                    Some(stop @ 1..) => s.ends_s = s.ends_s.max(Some(stop.saturating_sub(NTP_TO_UNIX_S))),
+                    _ => bounded = false,
+                },
                 _ => attribute(key, value, s.media.last_mut().unwrap_or(&mut top)),
             }
         }
+        s.ends_s = s.ends_s.filter(|_| bounded);
         for m in &mut s.media {
             m.connection = m.connection.or(top.connection);
             m.ptime = m.ptime.take().or_else(|| top.ptime.clone());

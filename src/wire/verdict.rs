@@ -80,7 +80,9 @@ impl Ground {
 enum Step {
     /// It is the one expected.
     Next,
-    /// It may well be: twice, late, behind a gap, or the first of its stream.
+    /// It is the last one once more.
+    Again,
+    /// It may well be: late, behind a gap, or the first of its stream.
     Near,
     /// It is none of these.
     Far,
@@ -199,6 +201,8 @@ impl Verdict {
                 self.agree = match step {
                     Some(Step::Next) if news => self.agree + 1,
                     Some(Step::Near) => self.agree.max(1),
+                    // A number that stands still while the rest changes numbers nothing.
+                    Some(Step::Again) if !news => self.agree.max(1),
                     _ => 1,
                 };
                 self.last = print;
@@ -233,7 +237,7 @@ impl Verdict {
         let near = NEAR.min(mask / 4);
         let (ahead, behind) = (s.value.wrapping_sub(*next) & mask, next.wrapping_sub(s.value) & mask);
         if behind != 0 && behind <= near {
-            return Step::Near;
+            return if s.count > 0 && behind == u64::from(s.count) { Step::Again } else { Step::Near };
         }
         *next = after;
         match ahead {

@@ -267,6 +267,10 @@ fn of_group(g: &Group, now: Mono, key: &str) -> Option<Value> {
     let own = match key {
         "state" => text(Some(g.state.word())),
         "detailed" => count(Some(g.sources.detailed() as u64)),
+        "notes" => match &g.notes[..] {
+            [] => Value::Absent,
+            all => Value::Text(all.iter().map(|n| n.text().replace(' ', "_")).collect::<Vec<_>>().join(";")),
+        },
         "sources" => count(Some(g.sources.len() as u64)),
         "socket_drops" => count(g.drops.socket_drops),
         "not_analysed" => count(Some(g.drops.not_analysed)),

@@ -107,6 +107,9 @@ fn of_source(s: &Source, g: &Group, now: Mono, figure: Figure) -> Option<Span> {
 fn describe_group(m: &Membership, g: &Group, out: &mut String) {
     let label = g.label.as_deref().unwrap_or_default();
     let _ = write!(out, "{m}\n{}\n{}\n{label}\n", m.endpoint(), m.iface);
+    if let Some(n) = &g.announced {
+        let _ = writeln!(out, "{}", n.name);
+    }
     if !g.is_joined() {
         out.push_str("◇ wire\n");
     }

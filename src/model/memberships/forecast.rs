@@ -12,9 +12,11 @@ use crate::base::time::{Mono, SECOND_NS};
 use crate::model::memberships::{Ear, Link};
 use crate::model::source::Stamp;
 
-/// How long after the latest moment of a cut what happened is judged, in ns.
-const JUDGED_AFTER_NS: u64 = 5 * SECOND_NS;
-/// An answer may be under way for this long after the time it may take, in ns.
+/// Switches count in steps of their own: so much sooner or later a cut may be, in ns.
+const SLACK_NS: u64 = 5 * SECOND_NS;
+/// Traffic that was quiet for this long may have stopped, in ns.
+const STOPPED_NS: u64 = 2 * SECOND_NS;
+/// An answer may be under way for this long after the time it may take, in ns; no longer than that time.
 const LATE_ANSWER_NS: u64 = 2 * SECOND_NS;
 
 /// What is to be expected of a membership.
@@ -181,9 +183,12 @@ impl Link {
         let Some(asked) = asked else {
             return Forecast::Unknown(Unknown::TooEarly { known_at: since.mono.plus(timers.overdue_ns()) });
         };
-        let answer_due = asked.mono.plus(timers.response_ns + LATE_ANSWER_NS);
-        let answered = refreshed.is_some_and(|r| r.mono >= asked.mono) || self.other_answered(group, asked);
-        if matches!(ear, Ear::Wire(_)) && now > answer_due && !answered {
+        let answer_ns = timers.response_ns.saturating_add(timers.response_ns.min(LATE_ANSWER_NS));
+        let reported = refreshed.map(|r| r.mono);
+        // Not the last query: that one may still be answered, and would hide that the one before was not.
+        if let (Ear::Wire(_), Some(asked)) = (ear, side.queriers.due_since(reported, now, answer_ns))
+            && !self.other_answered(group, asked)
+        {
             return cut(CutWhy::Unanswered { asked });
         }
         Forecast::Holds { asked, until: asked.mono.plus(timers.membership_ns()) }
@@ -225,7 +230,7 @@ impl Link {
             (Forecast::Cut(cut), None) => {
                 w.told = Some(cut);
                 // What is past already cannot be foretold any more.
-                if cut.at.is_some_and(|at| now > at) {
+                if cut.late.is_some_and(|late| now > late.plus(SLACK_NS)) {
                     w.told = None;
                     return None;
                 }
@@ -242,16 +247,16 @@ impl Link {
                     return None;
                 }
                 let (at, late) = (told.at?, told.late?);
-                if now < late.plus(JUDGED_AFTER_NS) {
+                let judged = late.plus(SLACK_NS);
+                if now < judged {
                     return None;
                 }
+                let quiet_ns = STOPPED_NS.max(usual_ns.saturating_mul(10));
                 let outcome = match last {
-                    Some(last) if last.mono >= late => Outcome::WentOn,
+                    Some(last) if last.mono >= judged => Outcome::WentOn,
                     // It may be sparse: it has stopped when it was quiet for much longer than usual.
-                    Some(last) if now.since(last.mono) < usual_ns.saturating_mul(10) => return None,
-                    Some(last) if last.mono.plus(late.since(at) + JUDGED_AFTER_NS) >= at => {
-                        Outcome::Stopped { last }
-                    }
+                    Some(last) if now.since(last.mono) < quiet_ns => return None,
+                    Some(last) if last.mono.plus(SLACK_NS) >= at => Outcome::Stopped { last },
                     _ => Outcome::NoTraffic,
                 };
                 w.outcome = Some(outcome);

@@ -140,6 +140,11 @@ impl Link {
         self.side(like).queriers.timers(now)
     }
 
+    /// Whether it is the loopback interface: nothing of it leaves this host.
+    pub fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
     /// Whether there is anything to show of it.
     pub fn is_empty(&self) -> bool {
         self.host.groups().len() == 0

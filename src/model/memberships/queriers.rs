@@ -11,6 +11,9 @@ use crate::wire::igmp::Query;
 /// beyond takes the place of the one that was silent for longest.
 pub const QUERIERS_MAX: usize = 16;
 
+/// General queries remembered by their times.
+const RECENT: usize = 4;
+
 /// One querier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Querier {
@@ -71,6 +74,8 @@ pub(super) enum Change {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queriers {
     list: Vec<Querier>,
+    /// The last general queries of all of them, newest first.
+    recent: [Option<Stamp>; RECENT],
     /// Those that were forgotten to make room.
     pub forgotten: u64,
 }
@@ -99,6 +104,13 @@ impl Queriers {
         all.max_by_key(|(at, _)| at.mono)
     }
 
+    /// The first of the last general queries that came after `since`, and that had to be answered by
+    /// now.
+    pub(super) fn due_since(&self, since: Option<Mono>, now: Mono, answer_ns: u64) -> Option<Stamp> {
+        let later = self.recent.iter().rev().flatten().find(|q| since.is_none_or(|s| q.mono > s));
+        later.copied().filter(|q| now > q.mono.plus(answer_ns))
+    }
+
     /// The timers in force: those of the elected querier, or of the last query ever heard.
     pub fn timers(&self, now: Mono) -> Timers {
         let elected = self.elected(now).map(|q| q.timers);
@@ -108,6 +120,10 @@ impl Queriers {
     /// Takes a query.
     pub(super) fn heard<A>(&mut self, from: IpAddr, q: &Query<A>, at: Stamp) -> Change {
         let general = q.group.is_none();
+        if general {
+            self.recent.rotate_right(1);
+            self.recent[0] = Some(at);
+        }
         let beside = self.elected(at.mono).map(|e| e.address).filter(|a| *a != from);
         let place = match self.list.binary_search_by_key(&from, |k| k.address) {
             Ok(place) => place,

@@ -107,10 +107,11 @@ struct Changes {
 /// What waits to be told of one interface and family.
 #[derive(Clone, Debug, Default)]
 pub struct Pending {
-    /// A query to be told, with its text.
-    query: Option<(Wall, String)>,
-    query_told_at: Option<Mono>,
-    queries_between: u32,
+    /// Queries to be told, with their texts; of each kind one at most between two turns of the rate.
+    queries: Vec<(Wall, String)>,
+    /// Of general queries, and of those for one group.
+    query_told_at: [Option<Mono>; 2],
+    queries_between: [u32; 2],
     /// The general query whose answers are counted, until when.
     answers: Option<(Stamp, Mono)>,
     /// Reports are answers until then: to the last query, told or not.
@@ -129,8 +130,9 @@ impl Pending {
     pub(super) fn query<A: fmt::Display>(&mut self, from: IpAddr, q: &Query<A>, at: Stamp) {
         let response_ns = u64::from(q.max_response_ms) * 1_000_000;
         self.answers_until = Some(at.mono.plus(response_ns + COLLECT_NS));
-        if self.query_told_at.is_some_and(|told| at.mono.since(told) < QUERY_EVERY_NS) {
-            self.queries_between += 1;
+        let kind = usize::from(q.group.is_some());
+        if self.query_told_at[kind].is_some_and(|told| at.mono.since(told) < QUERY_EVERY_NS) {
+            self.queries_between[kind] += 1;
             return;
         }
         let mut text = format!("{} query by {}", protocol(from, q.version), name(from));
@@ -145,13 +147,13 @@ impl Pending {
         if let Some(t) = q.newest {
             text.push_str(&format!(", every {} s, robustness {}", t.interval_s, t.robustness));
         }
-        match std::mem::take(&mut self.queries_between) {
+        match std::mem::take(&mut self.queries_between[kind]) {
             0 => {}
             n => text.push_str(&format!("; {n} more since the last told")),
         }
-        self.query_told_at = Some(at.mono);
-        self.query = Some((at.wall, text));
-        if q.group.is_none() {
+        self.query_told_at[kind] = Some(at.mono);
+        self.queries.push((at.wall, text));
+        if q.group.is_none() && self.answers.is_none() {
             self.answers = self.answers_until.map(|until| (at, until));
         }
     }
@@ -159,9 +161,9 @@ impl Pending {
     pub(super) fn report(&mut self, r: &Report<'_>, said: Said) {
         let part = match said {
             Said::Again => return,
-            Said::Joined => format!("joined {}{}", r.group, with(r)),
+            Said::Joined => format!("joined {}{}", r.group, with(r, true)),
             Said::Left => format!("left {}", r.group),
-            Said::Filter => format!("changed {}{}", r.group, with(r)),
+            Said::Filter => format!("changed {}{}", r.group, with(r, false)),
         };
         self.changed_at.get_or_insert(r.at);
         let full = self.changes.len() >= HOSTS_TOLD;
@@ -187,7 +189,7 @@ impl Pending {
         answered: impl Fn(Stamp) -> (usize, usize),
     ) -> Vec<(EventKind, Wall, String)> {
         let mut out = Vec::new();
-        if let Some((at, text)) = self.query.take() {
+        for (at, text) in std::mem::take(&mut self.queries) {
             out.push((EventKind::Query, at, text));
         }
         if let Some((asked, until)) = self.answers
@@ -232,10 +234,11 @@ impl Pending {
 }
 
 /// The sources of a report, in words.
-fn with(r: &Report<'_>) -> String {
+fn with(r: &Report<'_>, new: bool) -> String {
     use crate::wire::igmp::RecordKind::{Allow, Block, IsExclude, IsInclude, ToExclude, ToInclude};
     let word = match r.kind {
         IsInclude | ToInclude => "only",
+        Allow if new => "only",
         Allow => "and",
         IsExclude | ToExclude => "without",
         Block => "no longer",
@@ -406,20 +409,21 @@ impl Model {
                             format!("no {family} querier {kind} for {quiet}")
                         }
                         CutWhy::Unanswered { .. } => {
-                            format!("a {family} query came, but this host's report did not leave")
+                            format!("an {family} query came, but this host's report did not leave")
                         }
                     };
                     match cut.at {
-                        Some(at) => format!(
+                        Some(at) if at.since(now.mono) >= SECOND_NS => format!(
                             "{why}: a snooping switch will cut {names} in {}",
                             whole(at.since(now.mono))
                         ),
+                        Some(_) => format!("{why}: a snooping switch will cut {names} at any moment"),
                         None => format!(
                             "{why}: a snooping switch will cut {names}, joined before it could be seen"
                         ),
                     }
                 }
-                Step::Off => format!("a {family} query came: {names} will not be cut"),
+                Step::Off => format!("an {family} query came: {names} will not be cut"),
                 Step::Over(Outcome::Stopped { last }) => {
                     let quiet = whole(now.mono.since(last.mono));
                     format!(

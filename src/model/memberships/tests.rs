@@ -142,6 +142,8 @@ fn without_a_querier_the_cut_is_foretold_after_135_s_and_its_coming_is_told() {
 #[test]
 fn traffic_that_goes_on_past_the_time_is_told_and_the_forecast_is_over() {
     let mut s = Story::new("239.1.1.1", true);
+    s.to(270, true);
+    assert!(matches!(s.forecast(), Forecast::Cut(_)), "a switch may be a few seconds late");
     s.to(280, true);
     assert!(matches!(s.forecast(), Forecast::Over { outcome: Outcome::WentOn, .. }));
     assert!(s.told(EventKind::Forecast)[1].1.contains("went on past the forecast"));
@@ -194,6 +196,14 @@ fn a_query_that_this_host_does_not_answer_is_a_cut_too() {
     s.to(19, true);
     let Forecast::Cut(cut) = s.forecast() else { panic!("{:?}", s.forecast()) };
     assert!(matches!(cut.why, CutWhy::Unanswered { .. }));
+    // The next query changes nothing about that.
+    s.to(40, true);
+    s.query(ROUTER, 3, 125);
+    s.to(41, true);
+    assert!(matches!(s.forecast(), Forecast::Cut(_)), "{:?}", s.forecast());
+    s.record(US, RecordKind::IsExclude, true);
+    s.to(42, true);
+    assert!(matches!(s.forecast(), Forecast::Holds { .. }), "{:?}", s.forecast());
     // In version 2 another member may have answered in our place.
     let mut s = Story::new("239.1.1.1", true);
     s.to(2, true);

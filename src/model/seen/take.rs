@@ -11,6 +11,7 @@ use crate::base::time::{Mono, Now, SECOND_NS};
 use crate::model::Model;
 use crate::model::event::{Event, EventKind, EventLog};
 use crate::model::group::{Group, JoinState};
+use crate::model::pairs;
 use crate::model::seen::compare::{Compare, Compared, second};
 use crate::model::seen::{Flow, Said, Sight, TapState, Wire, WireTotals};
 use crate::model::source::Stamp;
@@ -193,7 +194,7 @@ impl Model {
                 Said::V6(from, message) => self.heard(&sight.iface, *from, message, h.outgoing, at),
             }
         }
-        let Model { wire, own, here_ips, .. } = self;
+        let Model { wire, own, here_ips, events, announced, pairs, .. } = self;
         if let Some(t) = wire.ifaces.get_mut(&sight.iface) {
             t.counts += sight.counts;
         }
@@ -208,10 +209,18 @@ impl Model {
         for run in sight.batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
             let Some(g) = wire.row(run[0].membership) else { continue };
             let sources = g.sources.len();
+            let paired = pairs.iter().any(|p| p.is_of(g.id));
             let ours = |s: Endpoint| here_ips.contains(&s.ip) || own.contains(&s);
             for d in run {
                 let at = Stamp { mono: g.arrival(d, received), wall: d.time };
-                g.record(d, sight.batch.payload(d), at, NO_HINT, || ours(d.source), keep);
+                let payload = sight.batch.payload(d);
+                let Some((place, ..)) = g.record(d, payload, at, NO_HINT, || ours(d.source), keep) else {
+                    continue;
+                };
+                announced.take(events, g, place, d, payload, at);
+                if paired {
+                    pairs::take(pairs, g, place, d, payload, at.mono);
+                }
             }
             g.clock(received.offset_ns());
             let appeared = g.sources.len() - sources;

@@ -45,12 +45,15 @@ fn look(kind: EventKind, theme: &Theme) -> (Style, &'static str) {
         EventKind::Failed | EventKind::Dropped | EventKind::FeedLost | EventKind::NotDelivered => {
             (theme.bad, "✕")
         }
-        EventKind::SourceSilent | EventKind::GroupSilent => (theme.silent, "◌"),
+        EventKind::SourceSilent | EventKind::GroupSilent | EventKind::Conflict => (theme.silent, "◌"),
         EventKind::WireSeen | EventKind::Tap => (theme.wire, "◇"),
         EventKind::SourceAppeared | EventKind::SourceBack | EventKind::GroupBack => (theme.live, "●"),
-        EventKind::Feed | EventKind::MarkingChanged | EventKind::InterfaceChanged | EventKind::ClockStep => {
-            (theme.accent, "◆")
-        }
+        EventKind::Feed
+        | EventKind::Session
+        | EventKind::Grandmaster
+        | EventKind::MarkingChanged
+        | EventKind::InterfaceChanged
+        | EventKind::ClockStep => (theme.accent, "◆"),
         EventKind::Joined | EventKind::Rejoined => (theme.text, "+"),
         EventKind::Forecast => (theme.silent, "⧗"),
         EventKind::Querier => (theme.accent, "?"),
@@ -138,7 +141,11 @@ impl Pane for Events {
                 "standing still · f follows".into()
             },
             bottom: forgotten,
-            ..Words::default()
+            bottom_right: if at.filter.is_set() || self.of_stream {
+                String::new()
+            } else {
+                "/ event query · event forecast or event report …".to_owned()
+            },
         };
         let inner = frame(area, buf, theme, focused, &words);
         if self.drawn.is_empty() {

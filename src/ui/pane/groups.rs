@@ -16,6 +16,7 @@ use crate::model::filter::group_passes;
 use crate::model::group::{Group, JoinState};
 use crate::model::seen::compare::Compared;
 use crate::model::source::State;
+use crate::ui::forecast;
 use crate::ui::format::{clip_middle, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
@@ -132,8 +133,7 @@ impl Groups {
         {
             return *f;
         }
-        let busiest = g.sources.list().iter().max_by_key(|s| s.counters.payload_bytes);
-        let protocol = busiest.and_then(|s| s.protocol()).map(|p| p.name);
+        let protocol = g.sources.busiest().and_then(|s| s.protocol()).map(|p| p.name);
         let f = Figures { at: now, lost: g.continuity().map(|c| c.lost), protocol };
         if self.figures.len() > REMEMBERED {
             // Rows that were left stay behind here otherwise.
@@ -180,6 +180,8 @@ impl Groups {
         if g.responding {
             add("↩ answers");
         }
+        let announced = g.announced.as_ref().filter(|n| !n.name.is_empty());
+        add(&announced.map_or_else(String::new, |n| format!("“{}”", visible(&n.name, 60))));
         if let Some(vlan) = g.vlan {
             add(&format!("VLAN {vlan}"));
         }
@@ -225,7 +227,7 @@ impl Groups {
         let (ctx, now) = (look.ctx, look.ctx.model.now().mono);
         let theme = ctx.theme;
         let figures = self.figures(g, now);
-        let what = self.what(g, now) + &filter_note(g, ctx);
+        let what = forecast::before(g, self.what(g, now) + &filter_note(g, ctx), ctx);
         let rate = g.rate(now).filter(|_| g.state != State::Silent);
         let (style, sign) = sign(g, theme);
         let bad = |n: Option<u64>| if n.unwrap_or(0) > 0 { theme.bad } else { theme.dim };
@@ -319,7 +321,7 @@ impl Groups {
     fn words(&self, shown: usize, at: &Shared, ctx: &Ctx<'_>) -> Words {
         let all = ctx.model.rows().filter(|g| self.shows(g, at)).count();
         let mut title = match &at.iface {
-            Some(i) if self.scope == Scope::Joined => format!("Memberships on {i}"),
+            Some(i) if self.scope == Scope::Joined => format!("Watched on {i}"),
             Some(i) if self.scope == Scope::Wire => format!("On the wire of {i}, not joined"),
             _ => "Groups".to_owned(),
         };
@@ -425,7 +427,15 @@ fn advice(g: &Group, compared: Option<Compared>, now: Mono) -> Option<String> {
                  message must come back here"
             ))
         }
-        _ => None,
+        _ => g.notes.first().map(|n| visible(&format!("! {} · 2 shows more", n.text()), 400)),
+    }
+}
+
+/// A state that is wrong has its own colour; a note is a warning.
+fn advice_style(g: &Group, ctx: &Ctx<'_>) -> Style {
+    match g.state {
+        State::Failed | State::Silent => ctx.theme.state(g.state).0,
+        _ => ctx.theme.silent,
     }
 }
 
@@ -506,14 +516,18 @@ impl Pane for Groups {
             self.grid.hidden.set(hidden);
             return empty(buf, inner, &lines, ctx.theme.dim);
         }
-        let advice = at.group(ctx).filter(|g| self.shows(g, at)).and_then(|g| {
+        // What a switch did to it explains its silence better than silence does.
+        let foretold = |g| forecast::advice(g, ctx).map(|text| (text, ctx.theme.silent));
+        let stands = |g: &Group| {
             let compared = ctx.model.compared(g.id);
             let style = match compared {
                 Some(c) if c.not_delivered > 0 => ctx.theme.bad,
-                _ => ctx.theme.state(g.state).0,
+                _ => advice_style(g, ctx),
             };
             Some((advice(g, compared, now)?, style))
-        });
+        };
+        let shown_group = at.group(ctx).filter(|g| self.shows(g, at));
+        let advice = shown_group.and_then(|g| foretold(g).or_else(|| stands(g)));
         let mut table = inner;
         if let Some((text, style)) = advice {
             let lines = wrap(&text, inner.width.saturating_sub(4) as usize);

@@ -1,6 +1,7 @@
 //! The interfaces: what they are, whether a join that names none takes them, what they lost.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -110,6 +111,14 @@ fn passes(s: &IfaceState, at: &Shared) -> bool {
     !at.filter.is_set() || at.filter.expr().passes(&Interface { name: &i.name, words: &words })
 }
 
+/// The interface that is looked at first: one that is joined on, rather than the loopback.
+pub fn first(ctx: &Ctx<'_>) -> Option<Arc<str>> {
+    let all = ctx.model.ifaces().iter();
+    let usable = all.clone().find(|i| ctx.model.groups().any(|g| g.membership.iface == i.iface.name));
+    let usable = usable.or_else(|| all.clone().find(|i| i.iface.candidate().is_ok()));
+    usable.map(|i| i.iface.name.clone())
+}
+
 impl Ifaces {
     fn place(at: &Shared, ctx: &Ctx<'_>) -> Option<u32> {
         let name = at.iface.as_deref()?;
@@ -212,6 +221,9 @@ impl Pane for Ifaces {
             };
             return empty(buf, inner, &[line], ctx.theme.dim);
         }
+        if at.iface.is_none() {
+            at.iface = first(ctx);
+        }
         let settled = self.grid.settled(Self::place(at, ctx));
         Self::select(settled, at, ctx);
         self.grid.draw_head(buf, &columns, ctx.theme, |_| None);
@@ -231,7 +243,7 @@ impl Pane for Ifaces {
             return Reply::Done;
         }
         match cmd {
-            Cmd::Open => Reply::Focus(Kind::Groups),
+            Cmd::Open => Reply::Focus(Kind::Memberships),
             _ if self.grid.sort_command(cmd) => Reply::Done,
             _ => Reply::Ignored,
         }

@@ -21,7 +21,10 @@ pub mod groups;
 pub mod hex;
 pub mod histogram;
 pub mod ifaces;
+pub mod memberships;
+pub mod notes;
 pub mod packets;
+pub mod queriers;
 pub mod scan;
 pub mod sources;
 pub mod stream;
@@ -44,6 +47,10 @@ pub enum Kind {
     Hex,
     /// The interfaces.
     Ifaces,
+    /// Who asks for memberships.
+    Queriers,
+    /// What is joined on an interface.
+    Memberships,
     /// The event log.
     Events,
     /// What a stream is.
@@ -56,6 +63,8 @@ pub enum Kind {
     Feed,
     /// Why the selected group does not arrive.
     Doctor,
+    /// What else is known of a stream.
+    Notes,
 }
 
 /// What a pane made of a command.

@@ -11,6 +11,7 @@ use crate::base::time::Mono;
 use crate::base::units::{self, ABSENT};
 use crate::model::filter::Row;
 use crate::model::group::Group;
+use crate::model::notes::Note;
 use crate::model::source::{Source, State};
 use crate::ui::format::{self, clip_middle, clock, tally};
 use crate::ui::keys::Cmd;
@@ -224,6 +225,9 @@ impl Sources {
             n @ 2.. if all < SENDERS_TOLD => format!("{n} senders on one group"),
             _ => String::new(),
         };
+        if let Some(n) = g.notes.iter().find(|n| matches!(n, Note::SameStream { .. })) {
+            bottom = n.text();
+        }
         if g.unattributed > 0 {
             bottom = format!("{} of sources that found no place", units::packets(g.unattributed));
         }

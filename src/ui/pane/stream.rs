@@ -8,6 +8,7 @@ use crate::base::units;
 use crate::model::group::Group;
 use crate::model::reading;
 use crate::model::source::Source;
+use crate::ui::forecast;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::feed;
@@ -25,7 +26,7 @@ pub fn selected<'a>(at: &Shared, ctx: &Ctx<'a>) -> Option<(&'a Group, &'a Source
     let g = at.group(ctx)?;
     let s = match at.source.and_then(|from| g.sources.get(from)) {
         Some(s) => s,
-        None => g.sources.list().iter().max_by_key(|s| s.counters.payload_bytes)?,
+        None => g.sources.busiest()?,
     };
     Some((g, s))
 }
@@ -67,9 +68,11 @@ impl Pane for Stream {
             ),
             right: if all > 1 { format!("stream {} of {all} · ↑↓", place + 1) } else { String::new() },
             bottom: format!(
-                "{} for {}",
+                "{} for {}{}",
                 s.state.word(),
-                units::duration_short(ctx.model.now().mono.since(s.first.mono))
+                units::duration_short(ctx.model.now().mono.since(s.first.mono)),
+                forecast::warning(g, ctx)
+                    .map_or_else(String::new, |w| format!("  {w} by a switch that snoops"))
             ),
             bottom_right: "↵ its packets · P protocol".to_owned(),
         };

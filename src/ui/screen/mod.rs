@@ -28,8 +28,8 @@ use crate::ui::format::clip;
 use crate::ui::header::{self, Status};
 use crate::ui::keys::{Cmd, KeyMap, Situation};
 use crate::ui::layer::{Ctx, Layer, Outcome};
-use crate::ui::pane::feed;
 use crate::ui::pane::{Kind, Pane};
+use crate::ui::pane::{feed, notes};
 use crate::ui::shared::Shared;
 use crate::ui::view::{Plan, VIEWS, ViewRow};
 use crate::ui::widget::frame::{empty, put, put_right};
@@ -454,7 +454,8 @@ fn wrong(buf: &mut Buffer, line: Rect, scroll: usize, e: &TextError, ctx: &Ctx<'
 
 fn plan(focus: Kind, at: &Shared, ctx: &Ctx<'_>) -> Plan {
     let (groups, ifaces) = (ctx.model.group_count() + ctx.model.wire().len(), ctx.model.ifaces().len());
-    Plan { focus, groups, ifaces, feed: feed::selected(at, ctx).is_some() }
+    let feed = feed::selected(at, ctx).is_some();
+    Plan { focus, groups, ifaces, feed, notes: notes::rows(at, ctx) }
 }
 
 fn is_ctrl_c(key: KeyEvent) -> bool {

@@ -20,6 +20,7 @@ use crate::ui::popup::chooser::Chooser;
 use crate::ui::popup::help::Help;
 use crate::ui::popup::palette::Palette;
 use crate::ui::popup::protocol::ProtocolChooser;
+use crate::ui::popup::sessions::SessionsLayer;
 use crate::ui::screen::{Screen, Typing, plan};
 use crate::ui::view::VIEWS;
 
@@ -93,6 +94,7 @@ impl Screen {
                 let dialog = self.dialogs.join(&prefill, ctx);
                 self.layers.push(dialog);
             }
+            Cmd::Sessions => self.layers.push(Box::<SessionsLayer>::default()),
             Cmd::Tap | Cmd::TapAll => self.tap(cmd, ctx),
             Cmd::Sends => {
                 let list = self.dialogs.sends();

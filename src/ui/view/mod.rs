@@ -34,6 +34,8 @@ pub struct Plan {
     pub ifaces: usize,
     /// Whether the selected stream is part of a feed.
     pub feed: bool,
+    /// Rows that what else is known of it wants; 0 if there is nothing.
+    pub notes: u16,
 }
 
 impl ViewRow {

@@ -1,0 +1,153 @@
+//! What announces itself in the traffic: sessions (SAP) and clocks (PTP). Only datagrams of these two
+//! protocols are looked into.
+
+use std::sync::Arc;
+
+use crate::base::batch::Datagram;
+use crate::base::time::{Mono, SECOND_NS};
+use crate::model::Model;
+use crate::model::clocks::Clocks;
+use crate::model::event::{Event, EventKind, EventLog};
+use crate::model::group::Group;
+use crate::model::sessions::{Announced, Change, Sessions};
+use crate::model::source::Stamp;
+use crate::wire::ptp::{self, Announce};
+use crate::wire::sap::{self, Announcement};
+
+/// Bytes of an announcement that is looked into. RFC 2974 section 6 recommends 1 kB at most; what a
+/// session holds in memory is a small multiple of this.
+const ANNOUNCEMENT_MAX: usize = 8 << 10;
+/// Names are given anew this often at most.
+const RENAME_NS: u64 = SECOND_NS / 4;
+
+/// Events of announcements that are written a second; the others are told as a number.
+const TOLD_A_SECOND: u32 = 32;
+
+/// What is announced.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Announcements {
+    pub sessions: Sessions,
+    pub clocks: Clocks,
+    rename_at: Mono,
+    wire_at: Mono,
+    second: u64,
+    told: u32,
+    hidden: u64,
+}
+
+impl Announcements {
+    /// Takes a datagram that was counted just now.
+    pub(super) fn take(
+        &mut self,
+        events: &mut EventLog,
+        g: &Group,
+        place: usize,
+        d: &Datagram,
+        payload: &[u8],
+        at: Stamp,
+    ) {
+        let protocol = g.sources.list().get(place).and_then(|s| s.protocol());
+        let Some(p) = protocol else { return };
+        let iface = &g.membership.iface;
+        if std::ptr::eq(p, &sap::PROTOCOL) && payload.len() <= ANNOUNCEMENT_MAX {
+            let heard = Announcement::parse(payload);
+            if let Some((change, s)) = heard.and_then(|a| self.sessions.take(a, d.source, iface, at)) {
+                self.tell(events, g, d, EventKind::Session, at, session_text(&change, &s));
+            }
+        } else if std::ptr::eq(p, &ptp::PROTOCOL)
+            && let Some(a) = Announce::parse(payload)
+            && let Some(port) = ptp::source_port(payload)
+            && let Some(text) = self.clocks.take(a, port, d.source, iface, at)
+        {
+            self.tell(events, g, d, EventKind::Grandmaster, at, text);
+        }
+    }
+
+    fn tell(
+        &mut self,
+        events: &mut EventLog,
+        g: &Group,
+        d: &Datagram,
+        kind: EventKind,
+        at: Stamp,
+        text: String,
+    ) {
+        if std::mem::replace(&mut self.second, at.mono.second()) != at.mono.second() {
+            self.told = 0;
+        }
+        self.told += 1;
+        if self.told > TOLD_A_SECOND {
+            self.hidden += 1;
+            return;
+        }
+        events.push(Event {
+            number: 0,
+            time: at.wall,
+            kind,
+            membership: Some(g.membership.clone()),
+            source: Some(d.source),
+            iface: None,
+            text,
+        });
+    }
+}
+
+fn session_text(change: &Change, s: &Announced) -> String {
+    let what = match change {
+        Change::New => "is announced",
+        Change::Changed => "has changed",
+        Change::Deleted => "is announced no longer: deleted",
+    };
+    format!("session {} {what} by {}", s.describe(), s.origin)
+}
+
+impl Model {
+    /// The sessions that are announced.
+    pub fn sessions(&self) -> &Sessions {
+        &self.announced.sessions
+    }
+
+    /// The PTP grandmasters that are announced.
+    pub fn clocks(&self) -> &Clocks {
+        &self.announced.clocks
+    }
+
+    /// Takes out what is announced no longer, and gives the groups the names that are.
+    pub(super) fn settle_announced(&mut self) {
+        let now = Stamp { mono: self.now.mono, wall: self.now.wall };
+        let mut told = Vec::new();
+        for s in self.announced.sessions.settle(now.mono, now.wall) {
+            let text = format!("session {} by {}: not announced any more", s.describe(), s.origin);
+            told.push((EventKind::Session, s.iface.clone(), text));
+        }
+        for (iface, from, text) in self.announced.clocks.settle(now) {
+            // It belongs to the row by which it was announced.
+            let row = self.groups().find(|g| g.membership.iface == iface && g.sources.get(from).is_some());
+            let membership = row.map(|g| g.membership.clone());
+            let (time, kind, source) = (now.wall, EventKind::Grandmaster, Some(from));
+            self.events.push(Event { number: 0, time, kind, membership, source, iface: Some(iface), text });
+        }
+        if self.announced.hidden > 0 {
+            let n = std::mem::take(&mut self.announced.hidden);
+            told.push((EventKind::Session, Arc::from(""), format!("{n} more announcements changed")));
+        }
+        let now = self.now;
+        for (kind, iface, text) in told {
+            self.note(kind, Some(iface).filter(|i| !i.is_empty()), text, now);
+        }
+        let renamed = now.mono >= self.announced.rename_at && self.announced.sessions.rename();
+        if renamed {
+            self.announced.rename_at = now.mono.plus(RENAME_NS);
+        }
+        let Model { groups, wire, announced, .. } = self;
+        let name = |g: &mut Group| g.announced = announced.sessions.named(g.membership.endpoint()).cloned();
+        if renamed {
+            groups.iter_mut().flatten().for_each(|g| name(g));
+        }
+        // Rows of the wire come and go by themselves.
+        if renamed || now.mono >= announced.wire_at {
+            announced.wire_at = now.mono.plus(SECOND_NS);
+            wire.rows.values_mut().for_each(|g| name(g));
+        }
+    }
+}
