@@ -336,7 +336,7 @@ fn without_the_capability_the_network_view_says_what_a_tap_would_show_and_what_i
     {
         term.wait_text(words);
     }
-    term.type_keys("<tab><tab>c");
+    term.type_keys("<tab><tab><tab>c");
     term.wait_until("the command in the clipboard", |s| {
         text(s).contains("copied: sudo setcap cap_net_raw=ep /")
     });
