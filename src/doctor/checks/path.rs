@@ -31,6 +31,27 @@ fn sender(c: &Case<'_>) -> Vec<Judged> {
             list.join(", ")
         )));
     }
+    if let (Fate::Unclear, Some(f)) = (c.fate().unwrap_or(Fate::Arrives), c.funnel) {
+        let title = format!(
+            "packets vanish on this host before any program sees them, perhaps those of {}",
+            m.endpoint()
+        );
+        let found = warn(title)
+            .explaining(true)
+            .because("the counters show that packets come and die, not which ones");
+        let open = format!("cannot be told apart: {}", f.cannot_separate);
+        return one(match &t.wire {
+            Some(Err(why)) => match &why.remedy {
+                Some(command) => found.seen(open).run(command.clone()),
+                None => found.seen(open),
+            },
+            _ => found
+                .seen("frames of the group arrive at the interface, and no counter says where they end")
+                .advise(
+                    "look for eBPF programs, policy routing and security modules: `bpftool prog`, `ip rule`",
+                ),
+        });
+    }
     if !c.is(Fate::NothingComes) {
         let frames: Option<u64> = wire_of(t).map(|w| meant(w, m).map(|f| f.frames).sum());
         return one(match frames {
