@@ -26,6 +26,7 @@ pub mod memberships;
 pub mod notes;
 pub mod packets;
 pub mod queriers;
+mod row;
 pub mod scan;
 pub mod sources;
 pub mod stream;
