@@ -26,7 +26,6 @@ pub mod memberships;
 pub mod notes;
 pub mod packets;
 pub mod queriers;
-mod row;
 pub mod scan;
 pub mod sources;
 pub mod stream;
