@@ -50,7 +50,7 @@ fn is_time(v: &Value) -> bool {
         })
 }
 
-const STATS: &str = "v type time scope group port iface source sources state packets payload_bytes ip_bytes \
+const STATS: &str = "v type time scope group port iface source sources name notes state packets payload_bytes ip_bytes \
     joined vlan groups wire_packets not_delivered bad_checksums groups_evicted tagged_packets \
     truncated fragmented size_min_bytes size_mean_bytes size_max_bytes lost lost_here lost_unclear \
     lost_at_start duplicates reordered socket_drops nic_drops not_analysed not_analysed_bytes ttl dscp \
@@ -135,16 +135,17 @@ fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
         gap_p999_ns silence_max_ns peak_1ms_packets peak_1ms_bps peak_10ms_packets peak_10ms_bps \
         peak_100ms_packets peak_100ms_bps sizes gaps";
     // Without a tap nothing is known of the wire.
-    let wire = "vlan wire_packets not_delivered bad_checksums groups_evicted tagged_packets";
+    let wire = "name vlan wire_packets not_delivered bad_checksums groups_evicted tagged_packets";
     let nothing_of =
-        |more: &str| format!("{UNNUMBERED} {wire} joined source state {marks} {times} reading {more}");
+        |more: &str| format!("{UNNUMBERED} {wire} notes joined source state {marks} {times} reading {more}");
     assert_eq!(nulls(finals[0]), set(&nothing_of("group port iface")));
     assert_eq!(nulls(finals[1]), set(&nothing_of("group port lines_dropped")));
     assert_eq!(
         nulls(finals[2]),
         set(&format!("{UNNUMBERED} {wire} groups {marks} source nic_drops lines_dropped reading"))
     );
-    let elsewhere = "socket_drops nic_drops not_analysed not_analysed_bytes sources lines_dropped protocol";
+    let elsewhere =
+        "notes socket_drops nic_drops not_analysed not_analysed_bytes sources lines_dropped protocol";
     assert_eq!(nulls(finals[3]), set(&format!("{UNNUMBERED} {wire} groups {elsewhere}")));
     let sizes = |f: &Value| -> Vec<u64> {
         f["sizes"].as_array().expect("classes").iter().filter_map(|c| c["packets"].as_u64()).collect()

@@ -332,11 +332,11 @@ fn without_the_capability_the_network_view_says_what_a_tap_would_show_and_what_i
     term.type_keys("4");
     term.wait_text("tap off");
     for words in
-        ["every group that is on the wire here", "sudo setcap cap_net_raw=ep /", "Everything else works"]
+        ["every group that is on the wire here", "sudo setcap cap_net_raw=ep /", "operation not permitted"]
     {
         term.wait_text(words);
     }
-    term.type_keys("<tab><tab>c");
+    term.type_keys("<tab><tab><tab>c");
     term.wait_until("the command in the clipboard", |s| {
         text(s).contains("copied: sudo setcap cap_net_raw=ep /")
     });

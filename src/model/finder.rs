@@ -7,7 +7,7 @@
 //!    readings stay in the run.
 //! 3. **Verify** on every further payload; a reading that is contradicted too often is given up, and
 //!    so is the finding when none is left. Loss is told once some more have borne it out, and while
-//!    nothing speaks against it ([`crate::model::doubt`]).
+//!    nothing speaks against it (`model/doubt.rs`).
 //!
 //! A wrong finding is worse than none. What counts is a small step, never the steps of a clock: a
 //! field that stands still or moves on while nothing was lost is a time or a value.

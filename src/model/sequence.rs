@@ -13,7 +13,7 @@
 //! A number far from what is expected is believed only when the next one follows it: then the
 //! sender restarted (RFC 3550 appendix A.1 does the same). Until then it is a stray. One that begins
 //! anew with numbers just sent has restarted when several of them came again in a row
-//! ([`crate::model::rerun`]).
+//! (`model/rerun.rs`).
 
 use crate::base::time::{Mono, SECOND_NS};
 use crate::model::here::Here;

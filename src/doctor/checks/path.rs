@@ -3,7 +3,7 @@
 use super::{Case, Check, Judged, Subject, fail, note, ok, one, unknown, unseen, untold, warn};
 use crate::base::units::{count, packets_per_s};
 use crate::doctor::finding::Fate;
-use crate::doctor::funnel::{meant, wire_of};
+use crate::doctor::funnel::{Counts, meant, wire_of};
 
 pub(super) const CHECKS: &[Check] = &[
     Check { id: "net.sender", subject: Subject::Group, why: SENDER, judge: sender },
@@ -30,6 +30,28 @@ fn sender(c: &Case<'_>) -> Vec<Judged> {
             packets_per_s(t.packets as f64 / seconds),
             list.join(", ")
         )));
+    }
+    if c.is(Fate::Unclear) {
+        let title = match wire_of(t) {
+            Some(_) => format!("{} comes to {} and dies before any socket, uncounted", m.group, m.iface),
+            None => {
+                format!("packets, perhaps of {}, come to {} and vanish before any socket", m.group, m.iface)
+            }
+        };
+        let counted = Counts::of(c.facts, m.group.is_ipv4()).map_or(String::new(), |n| {
+            format!(
+                "{} packets came to IP in {}, {} vanished uncounted",
+                count(n.received),
+                c.window(),
+                count(n.vanished)
+            )
+        });
+        let open = c.funnel.map_or("", |f| f.cannot_separate.as_str());
+        let parts: Vec<&str> = [counted.as_str(), open].into_iter().filter(|p| !p.is_empty()).collect();
+        return one(warn(title)
+            .seen(parts.join("; it may be "))
+            .advise("as root the doctor sees the frames and the packet filter's rules, and tells more")
+            .explaining(true));
     }
     if !c.is(Fate::NothingComes) {
         let frames: Option<u64> = wire_of(t).map(|w| meant(w, m).map(|f| f.frames).sum());

@@ -14,12 +14,12 @@ use crate::base::time::{Mono, SECOND_NS};
 use crate::base::units::{self, ABSENT};
 use crate::model::filter::group_passes;
 use crate::model::group::{Group, JoinState};
-use crate::model::seen::compare::Compared;
 use crate::model::source::State;
 use crate::ui::forecast;
 use crate::ui::format::{clip_middle, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
+use crate::ui::pane::advice::{advice, advice_style, message};
 use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::theme::Theme;
@@ -383,60 +383,6 @@ fn sign(g: &Group, theme: &Theme) -> (Style, &'static str) {
 /// Datagrams that were seen on the wire of a joined row and not delivered to it.
 fn missed(g: &Group, ctx: &Ctx<'_>) -> Option<u64> {
     ctx.model.compared(g.id).map(|c| c.not_delivered)
-}
-
-/// What a row says in place of figures.
-fn message(g: &Group, now: Mono) -> String {
-    match &g.join {
-        JoinState::Joining => "joining …".to_owned(),
-        JoinState::Failed { error, remedy } => match remedy {
-            Some(r) => visible(&format!("{error} · {r}"), 400),
-            None => visible(error, 400),
-        },
-        JoinState::Joined(_) | JoinState::Seen => {
-            let quiet = units::duration(g.quiet_ns(now).unwrap_or(0) / SECOND_NS * SECOND_NS);
-            format!("silent {quiet} · d: why?")
-        }
-    }
-}
-
-/// What to know about the selected row when something is wrong with it.
-fn advice(g: &Group, compared: Option<Compared>, now: Mono) -> Option<String> {
-    if let Some(c) = compared.filter(|c| c.not_delivered > 0) {
-        let iface = &g.membership.iface;
-        let why = match c.unexplained() {
-            0 => "this host's buffer dropped them (SOCK)".to_owned(),
-            n if c.dropped_here > 0 => {
-                format!("{} dropped at the buffer (SOCK), {n} before it · d: why?", c.dropped_here)
-            }
-            _ => "something on this host dropped them before the socket · d: why?".to_owned(),
-        };
-        let (missed, wire) = (units::packets(c.not_delivered), c.wire);
-        return Some(format!("✕ {missed} of {wire} seen on {iface} were not delivered: {why}"));
-    }
-    match &g.join {
-        JoinState::Failed { error, remedy } => {
-            let remedy = remedy.as_ref().map(|r| format!(" · {r}")).unwrap_or_default();
-            Some(visible(&format!("✕ {error}{remedy} · t tries again, c copies"), 1_000))
-        }
-        JoinState::Joined(_) if g.state == State::Silent => {
-            let quiet = units::duration(g.quiet_ns(now).unwrap_or(0) / SECOND_NS * SECOND_NS);
-            let since = if g.last.is_some() { "nothing for" } else { "nothing since the join," };
-            Some(format!(
-                "◌ silent: {since} {quiet} · d: why? the doctor measures where its packets die · s: a test \
-                 message must come back here"
-            ))
-        }
-        _ => g.notes.first().map(|n| visible(&format!("! {} · 2 shows more", n.text()), 400)),
-    }
-}
-
-/// A state that is wrong has its own colour; a note is a warning.
-fn advice_style(g: &Group, ctx: &Ctx<'_>) -> Style {
-    match g.state {
-        State::Failed | State::Silent => ctx.theme.state(g.state).0,
-        _ => ctx.theme.silent,
-    }
 }
 
 /// Beside a filter that the network is not told of, the version that is to blame.

@@ -11,6 +11,7 @@ use crate::ui::layer::Ctx;
 use crate::ui::shared::Shared;
 use crate::ui::widget::table::Column;
 
+pub mod advice;
 pub mod charts;
 pub mod doctor;
 pub mod events;
