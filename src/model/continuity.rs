@@ -80,17 +80,24 @@ impl Continuity {
     }
 
     /// A datagram begins whose numbers `read` tells; those of the last one are forgotten. Returns whether
-    /// it repeats the last one: its first bytes do (`alike`) and its narrow numbers are the same in the same
-    /// order. The bytes alone do not say it: stuffing is always alike. Next after the last one these numbers
-    /// cannot be, as one datagram has fewer packets than make a whole turn of the counter.
+    /// it repeats the last one: its first bytes do (`alike`), its narrow numbers are the same in the same
+    /// order, and they do not carry on from the last one. The bytes alone do not say it, as stuffing is
+    /// always alike; nor do the numbers where a datagram holds whole turns of the counter.
     pub(crate) fn begin(&mut self, alike: bool, read: impl FnOnce(&mut dyn FnMut(SeqSample))) -> bool {
         let last = std::mem::take(&mut self.folded);
         if !alike || self.narrow.is_empty() {
             return false;
         }
-        let mut now = 0;
-        read(&mut |s| now = fold(now, s));
-        now == last
+        let (mut now, mut carries_on) = (0, None);
+        let narrow = &self.narrow;
+        read(&mut |s| {
+            now = fold(now, s);
+            carries_on.get_or_insert_with(|| {
+                let of = narrow.iter().find(|n| u64::from(n.stream) == s.stream);
+                of.is_none_or(|n| s.value as u8 & 0x0f == n.value.wrapping_add(1) & 0x0f)
+            });
+        });
+        now == last && carries_on == Some(false)
     }
 
     /// Takes the next number of a datagram. `again` says that it repeats the one before
@@ -164,4 +171,36 @@ impl Continuity {
 fn fold(before: u64, s: SeqSample) -> u64 {
     let word = s.stream << 6 | u64::from(s.count.min(1)) << 5 | u64::from(s.restart) << 4 | s.value & 0x0f;
     (before ^ (word + 1)).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The counts after datagrams of one PID, all of them with the same first bytes.
+    fn counts(datagrams: &[std::ops::Range<u64>]) -> SeqCounts {
+        let (mut c, mut here) = (Continuity::default(), Here::default());
+        for (i, d) in datagrams.iter().enumerate() {
+            let tell = |f: &mut dyn FnMut(SeqSample)| {
+                d.clone().for_each(|v| f(SeqSample::one(256, v & 0x0f, 4)));
+            };
+            let again = c.begin(i > 0, tell);
+            tell(&mut |s| c.offer(s, Mono(i as u64), again, &mut here));
+        }
+        c.counts()
+    }
+
+    #[test]
+    fn datagrams_that_begin_alike_are_repeats_only_if_their_numbers_are() {
+        let said = |d: &[std::ops::Range<u64>]| {
+            let c = counts(d);
+            (c.lost, c.gaps, c.duplicates)
+        };
+        assert_eq!(said(&[0..7, 7..14, 14..21]), (0, 0, 0));
+        assert_eq!(said(&[0..7, 7..14, 7..14, 14..21]), (0, 0, 7));
+        assert_eq!(said(&[0..7, 14..21, 21..28]), (7, 1, 0));
+        // Whole turns of the counter: the same numbers each time, and nothing came twice.
+        assert_eq!(said(&[0..16, 16..32, 32..48]), (0, 0, 0));
+        assert_eq!(said(&[0..32, 32..64]), (0, 0, 0));
+    }
 }
