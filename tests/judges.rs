@@ -31,6 +31,8 @@ mod pcap;
 mod replay;
 #[path = "judges/rtp.rs"]
 mod rtp;
+#[path = "judges/ts.rs"]
+mod ts;
 
 use std::process::{Command, Stdio};
 

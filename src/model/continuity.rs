@@ -4,6 +4,20 @@
 //! four bits of MPEG-TS (ISO/IEC 13818-1 2.4.3.3) allow no such window: a number that is not the next
 //! one is a gap of `(number − expected) mod 16`, which is a lower bound; a packet that repeats the
 //! one before is a duplicate and no gap.
+//!
+//! Of MPEG-TS, ffmpeg's continuity check and tshark's analysis find as many packets missing (the tests
+//! compare them), with these differences:
+//! * A number repeated, which is legal once, is a duplicate here, nothing to tshark, a fault to ffmpeg.
+//!   Fifteen lost in a row look the same. A whole datagram twice in a row is duplicates here; the others
+//!   see each PID step back and call that missing.
+//! * A packet without payload has no number of its own and is not looked at. ffmpeg compares its copy of
+//!   the last number, so that a gap around it is two; to tshark it is the missing packet itself, and the
+//!   gap is one less.
+//! * After a discontinuity that the sender announces nothing is missing, as ffmpeg has it; tshark does
+//!   not look at the indicator.
+//! * A packet marked as damaged (transport error) is missing: its PID and number may be damaged too. The
+//!   others trust them.
+//! * All PIDs are followed; by ffmpeg only those that a table named.
 
 use crate::base::time::Mono;
 use crate::model::here::Here;
@@ -31,6 +45,8 @@ pub struct Continuity {
     /// Of narrow counters, and of wide ones that were given up.
     others: SeqCounts,
     narrow_at: Mono,
+    /// The narrow numbers of the datagram at hand, after it of the last one, folded.
+    folded: u64,
 }
 
 impl Continuity {
@@ -63,8 +79,22 @@ impl Continuity {
         sum
     }
 
-    /// Takes the next number of a datagram. `again` says that the datagram's bytes are those of the
-    /// one before.
+    /// A datagram begins whose numbers `read` tells; those of the last one are forgotten. Returns whether
+    /// it repeats the last one: its first bytes do (`alike`) and its narrow numbers are the same in the same
+    /// order. The bytes alone do not say it: stuffing is always alike. Next after the last one these numbers
+    /// cannot be, as one datagram has fewer packets than make a whole turn of the counter.
+    pub(crate) fn begin(&mut self, alike: bool, read: impl FnOnce(&mut dyn FnMut(SeqSample))) -> bool {
+        let last = std::mem::take(&mut self.folded);
+        if !alike || self.narrow.is_empty() {
+            return false;
+        }
+        let mut now = 0;
+        read(&mut |s| now = fold(now, s));
+        now == last
+    }
+
+    /// Takes the next number of a datagram. `again` says that it repeats the one before
+    /// ([`Continuity::begin`]).
     #[inline]
     pub(crate) fn offer(&mut self, s: SeqSample, at: Mono, again: bool, here: &mut Here) {
         if s.bits <= 4 {
@@ -84,6 +114,7 @@ impl Continuity {
     }
 
     fn offer_narrow(&mut self, s: SeqSample, at: Mono, again: bool, here: &mut Here) {
+        self.folded = fold(self.folded, s);
         let c = &mut self.others;
         let before = std::mem::replace(&mut self.narrow_at, at);
         let value = s.value as u8 & 0x0f;
@@ -97,7 +128,8 @@ impl Continuity {
             return;
         };
         let missing = u64::from(value.wrapping_sub(n.value).wrapping_sub(1) & 0x0f);
-        if again || (missing == 15 && s.count > 0) {
+        // After an announced jump any number may come, the last one too.
+        if again || (missing == 15 && s.count > 0 && !s.restart) {
             c.duplicates += u64::from(s.count);
             return;
         }
@@ -124,5 +156,12 @@ impl Continuity {
         self.wide.clear();
         self.narrow.clear();
         self.others = SeqCounts::default();
+        self.folded = 0;
     }
+}
+
+/// Adds a narrow number to what was folded of those before it (FNV-1a over words).
+fn fold(before: u64, s: SeqSample) -> u64 {
+    let word = s.stream << 6 | u64::from(s.count.min(1)) << 5 | u64::from(s.restart) << 4 | s.value & 0x0f;
+    (before ^ (word + 1)).wrapping_mul(0x0000_0100_0000_01b3)
 }

@@ -95,13 +95,13 @@ impl Detail {
         self.last_size == len && self.last_payload() == &payload[..kept]
     }
 
-    /// Follows the numbers of a payload; `again` if its bytes are those of the one before.
+    /// Follows the numbers of a payload; `alike` if its first bytes are those of the one before.
     fn follow(
         &mut self,
         verdict: &Verdict,
         payload: &[u8],
         at: Mono,
-        again: bool,
+        alike: bool,
         retired: &mut SeqCounts,
         here: &mut Here,
     ) {
@@ -126,6 +126,7 @@ impl Detail {
         self.sure = verdict.protocol().map(|(_, sure)| sure);
         if let Some(read) = p.and_then(|p| p.sequence) {
             let continuity = &mut self.continuity;
+            let again = continuity.begin(alike, |f| read(payload, f));
             read(payload, &mut |s| continuity.offer(s, at, again, here));
         }
     }
@@ -149,11 +150,11 @@ impl Detail {
             self.gaps.add(gap);
             self.history.gap(at, gap);
         }
-        let again = self.is_repeat(payload, d.len);
+        let alike = self.is_repeat(payload, d.len);
         let kept = payload.len().min(LAST_PAYLOAD);
         self.last_payload[..kept].copy_from_slice(&payload[..kept]);
         (self.last_len, self.last_size) = (kept as u16, d.len);
-        self.follow(verdict, payload, at, again, retired, here);
+        self.follow(verdict, payload, at, alike, retired, here);
         let unknown = self.is_unknown();
         match &mut self.finder {
             Some(finder) if unknown || self.choice != Choice::Find => {

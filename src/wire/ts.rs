@@ -16,7 +16,7 @@
 //! missing is `(value − expected) mod 16`, a lower bound, because sixteen lost packets look like none;
 //! with four bits there is no telling late from lost, so no reorder window. Told here already:
 //! packets without payload do not count, the null PID has no counter, packets marked as damaged are
-//! left out, a duplicate in the same datagram is left out, and a discontinuity is a restart.
+//! left out, and a discontinuity is a restart.
 
 use std::ops::Range;
 
@@ -135,7 +135,8 @@ fn layout(b: &[u8], len: usize) -> Option<(Layout, usize)> {
     })
 }
 
-/// The transport packets of a payload, bare or in RTP, up to the first that is none.
+/// The transport packets of a payload, bare or in RTP. One that is none is left out: it is to be
+/// discarded (2.4.3.3), and no reason to take those behind it for lost.
 pub fn packets(b: &[u8]) -> impl Iterator<Item = Packet> {
     let range = within(b);
     let b = &b[..range.end];
@@ -145,7 +146,7 @@ pub fn packets(b: &[u8]) -> impl Iterator<Item = Packet> {
         |l: &Layout| b.get(at + l.first) == Some(&SYNC) && b.get(at + l.first + l.stride) == Some(&SYNC);
     let found = layout(&b[at..], b.len() - at).map(|(l, _)| l).or_else(|| LAYOUTS.into_iter().find(second));
     let l = found.unwrap_or(LAYOUTS[0]);
-    (at + l.first..b.len()).step_by(l.stride).map_while(|at| Packet::parse(b, at))
+    (at + l.first..b.len()).step_by(l.stride).filter_map(|at| Packet::parse(b, at))
 }
 
 /// Where the transport stream stands in a payload: all of it, or what RTP carries.
@@ -276,27 +277,16 @@ fn packet_fields(t: &mut Tree<'_>, p: &Packet) -> Option<()> {
 }
 
 fn sequence(b: &[u8], f: &mut dyn FnMut(SeqSample)) {
-    let mut before: Option<Packet> = None;
-    for p in packets(b) {
-        if p.pid == NULL_PID || p.error {
-            continue;
-        }
+    for p in packets(b).filter(|p| p.pid != NULL_PID && !p.error) {
         let mut sample = SeqSample::one(u64::from(p.pid), u64::from(p.counter), 4);
         sample.restart = p.discontinuity;
         if p.payload.is_none() {
-            if p.discontinuity {
-                sample.value = (sample.value + 1) & 0x0f;
-                sample.count = 0;
-                f(sample);
+            if !p.discontinuity {
+                continue;
             }
-            continue;
+            sample.value = (sample.value + 1) & 0x0f;
+            sample.count = 0;
         }
-        let twin = before.take().is_some_and(|q| {
-            q.pid == p.pid && q.counter == p.counter && b[q.at..q.at + PACKET] == b[p.at..p.at + PACKET]
-        });
-        if !twin {
-            f(sample);
-        }
-        before = Some(p);
+        f(sample);
     }
 }

@@ -54,19 +54,20 @@ fn a_discontinuity_is_a_restart_with_payload_and_without() {
 }
 
 #[test]
-fn a_duplicate_within_the_datagram_and_a_damaged_packet_are_left_out() {
+fn a_duplicate_is_told_and_what_is_damaged_or_no_packet_is_left_out() {
     let mut damaged = packet(256, 7, true, None, 9);
     damaged[1] |= 0x80;
+    // Neither adaptation field nor payload: reserved.
+    let reserved = packet(256, 8, false, None, 9);
     let b = [
         packet(256, 5, true, None, 1),
         packet(256, 5, true, None, 1),
         packet(256, 6, true, None, 2),
         damaged,
+        reserved,
+        packet(257, 1, true, None, 3),
     ];
-    assert_eq!(told(&b), [(256, 5, 1, false), (256, 6, 1, false)]);
-    // Other contents under the same number are no duplicate.
-    let b = [packet(256, 5, true, None, 1), packet(256, 5, true, None, 2)];
-    assert_eq!(told(&b), [(256, 5, 1, false), (256, 5, 1, false)]);
+    assert_eq!(told(&b), [(256, 5, 1, false), (256, 5, 1, false), (256, 6, 1, false), (257, 1, 1, false)]);
 }
 
 #[test]
