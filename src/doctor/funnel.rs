@@ -26,6 +26,7 @@ use super::facts::{Facts, Flow, IfaceFacts, Target, Wire};
 use super::finding::{Fate, Funnel, Passage, Scope, Stage, Station};
 use super::ruleset::{Drop, Hook, Packet, Traffic};
 use crate::base::group::Membership;
+use crate::base::iface::IfaceKind;
 
 /// The counters of one family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,6 +115,11 @@ pub fn wire_of(t: &Target) -> Option<&Wire> {
     t.wire.as_ref()?.as_ref().ok()
 }
 
+/// Whether it is the loopback, where this host talks to itself from any address of its own.
+pub fn is_loopback(iface: &IfaceFacts) -> bool {
+    iface.iface.kind == IfaceKind::Loopback
+}
+
 /// Whether a host may not send from this address to this group (RFC 1122 section 3.2.1.3). Linux takes
 /// 0.0.0.0 for groups of 224.0.0.0/24 (net/ipv4/route.c, ip_mc_validate_source).
 pub fn is_bad_source(source: IpAddr, group: IpAddr) -> bool {
@@ -136,9 +142,12 @@ pub fn rp_filter(facts: &Facts, iface: &IfaceFacts) -> Option<u32> {
     Some(iface.v4.rp_filter?.max(facts.settings.all.rp_filter.unwrap_or(0)))
 }
 
-/// Whether packets from own addresses are accepted on an interface.
+/// Whether packets from own addresses are accepted on an interface. On the loopback they come with the
+/// route that they were sent by, and no source is validated (net/ipv4/route.c).
 pub fn accepts_local(facts: &Facts, iface: &IfaceFacts) -> bool {
-    iface.v4.accept_local.is_some_and(|v| v != 0) || facts.settings.all.accept_local.is_some_and(|v| v != 0)
+    is_loopback(iface)
+        || iface.v4.accept_local.is_some_and(|v| v != 0)
+        || facts.settings.all.accept_local.is_some_and(|v| v != 0)
 }
 
 /// What the packet filter's rules, where they could be read, do with the group's packets.
@@ -252,7 +261,7 @@ fn by_wire(facts: &Facts, t: &Target, iface: &IfaceFacts, counts: Option<&Counts
         return surely(Fate::SourceFilter);
     }
     let here: Vec<&&Flow> = here.into_iter().filter(|f| m.filter.passes(f.source)).collect();
-    if here.iter().all(|f| is_bad_source(f.source, m.group)) {
+    if !is_loopback(iface) && here.iter().all(|f| is_bad_source(f.source, m.group)) {
         return surely(Fate::BadSource);
     }
     if m.group.is_ipv4() {

@@ -178,11 +178,18 @@ pub fn footer(buf: &mut Buffer, area: Rect, situation: &Situation, ctx: &Ctx<'_>
     let mut rows: Vec<_> = keys::table().iter().filter(|b| b.footer > 0 && (b.works)(situation)).collect();
     rows.sort_by_key(|b| b.footer);
     let mut x = area.x + 1;
+    let width = |b: &keys::Binding| (keys::shown(b.keys[0]).width() + b.short.width() + 3) as u16;
+    // Who does not know what to do needs these two most: they have their room before any other.
+    let kept = |b: &keys::Binding| matches!(b.cmd, keys::Cmd::Help | keys::Cmd::Quit);
+    let mut reserved: u16 = rows.iter().filter(|b| kept(b)).map(|b| width(b)).sum();
     for b in rows {
+        if kept(b) {
+            reserved -= width(b);
+        }
         let cap = keys::shown(b.keys[0]);
         let text = format!(" {}  ", b.short);
-        if x + (cap.width() + text.width() - 2) as u16 > area.right() {
-            break;
+        if x + width(b) - 2 + reserved > area.right() {
+            continue;
         }
         run(
             buf,

@@ -7,7 +7,7 @@ use crate::base::units::count;
 use crate::doctor::facts::{Flow, IfaceFacts, Target};
 use crate::doctor::finding::Fate;
 use crate::doctor::funnel::{
-    Counts, accepts_local, fails_reverse_path, is_bad_source, meant, rp_filter, wire_of,
+    Counts, accepts_local, fails_reverse_path, is_bad_source, is_loopback, meant, rp_filter, wire_of,
 };
 
 pub(super) const CHECKS: &[Check] = &[
@@ -189,7 +189,8 @@ fn accept_local(c: &Case<'_>) -> Vec<Judged> {
 
 fn bad_source(c: &Case<'_>) -> Vec<Judged> {
     let (Some(t), Some(m)) = (c.target, c.membership()) else { return Vec::new() };
-    let bad = senders(t).into_iter().find(|f| is_bad_source(f.source, m.group));
+    let here = c.iface.is_some_and(is_loopback);
+    let bad = senders(t).into_iter().find(|f| !here && is_bad_source(f.source, m.group));
     one(match (bad, &t.wire) {
         (Some(f), _) => {
             let title = format!("{} comes from {}, which is no address to send from", m.group, f.source);
