@@ -48,6 +48,7 @@ mod ring;
 pub mod sender;
 mod supervisor;
 mod tap;
+mod task;
 
 use command::{Command, Update};
 use listener::Shared;

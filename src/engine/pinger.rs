@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -15,6 +14,7 @@ use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::base::time::{Mono, SECOND_NS};
 use crate::engine::command::{SendFault, SendState, Update};
 use crate::engine::sender::run_id;
+use crate::engine::task::Task;
 use crate::model::ping::{Answer, By, Pings};
 use crate::net::NetError;
 use crate::net::clock;
@@ -124,52 +124,22 @@ impl PingProgress {
     }
 }
 
-/// The supervisor's end of a ping.
-pub(super) struct Pinging {
-    stop: Arc<AtomicBool>,
-    waker: Waker,
-    thread: JoinHandle<()>,
-}
-
-impl Pinging {
-    /// Starts to ping on a thread of its own.
-    pub fn spawn(
-        id: PingId,
-        job: PingJob,
-        ifindex: u32,
-        updates: Sender<Update>,
-    ) -> std::io::Result<Pinging> {
-        let waker = Waker::new().map_err(std::io::Error::other)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let (w, s) = (waker.clone(), stop.clone());
-        let thread = std::thread::Builder::new().name(format!("ping-{}", id.0)).spawn(move || {
-            let last = run(&job, ifindex, &w, &s, &mut |told| match told {
-                Told::From(e) => drop(updates.send(Update::Own(e))),
-                Told::Answer(_) => {}
-                // Progress may be late or missing, its end may not.
-                Told::Progress(p) => drop(updates.try_send(Update::Pinging(id, Box::new(p.clone())))),
-            });
-            let _ = updates.send(Update::Pinging(id, Box::new(last)));
-        })?;
-        Ok(Pinging { stop, waker, thread })
-    }
-
-    /// Asks it to end.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-
-    /// Waits for its end.
-    pub fn join(self) {
-        self.stop();
-        let _ = self.thread.join();
-    }
-
-    /// Whether it has ended.
-    pub fn ended(&self) -> bool {
-        self.thread.is_finished()
-    }
+/// Starts to ping on a thread of its own.
+pub(super) fn spawn(
+    id: PingId,
+    job: PingJob,
+    ifindex: u32,
+    updates: Sender<Update>,
+) -> std::io::Result<Task> {
+    Task::spawn(format!("ping-{}", id.0), move |waker, stop| {
+        let last = run(&job, ifindex, waker, stop, &mut |told| match told {
+            Told::From(e) => drop(updates.send(Update::Own(e))),
+            Told::Answer(_) => {}
+            // Progress may be late or missing, its end may not.
+            Told::Progress(p) => drop(updates.try_send(Update::Pinging(id, Box::new(p.clone())))),
+        });
+        let _ = updates.send(Update::Pinging(id, Box::new(last)));
+    })
 }
 
 /// What a ping tells while it runs.

@@ -1,9 +1,7 @@
 //! A running send: one thread that follows a schedule and listens for answers between.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -14,6 +12,7 @@ use crate::engine::command::{
     Payload, REPLIES_MAX, Reply, SendFault, SendId, SendJob, SendProgress, SendState, Size, Update,
 };
 use crate::engine::plan::{Fate, Schedule, fate};
+use crate::engine::task::Task;
 use crate::net::clock;
 use crate::net::send::{Reply as Heard, SendOptions, SendSocket};
 use crate::net::wake::Waker;
@@ -28,51 +27,21 @@ const NAP: Duration = Duration::from_millis(200);
 /// Round trips longer than this are no answers to what was sent.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(60);
 
-/// The supervisor's end of a send.
-pub(super) struct Sending {
-    stop: Arc<AtomicBool>,
-    waker: Waker,
-    thread: JoinHandle<()>,
-}
-
-impl Sending {
-    /// Starts to send on a thread of its own.
-    pub fn spawn(
-        id: SendId,
-        job: SendJob,
-        ifindex: u32,
-        updates: Sender<Update>,
-    ) -> std::io::Result<Sending> {
-        let waker = Waker::new().map_err(std::io::Error::other)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let (w, s) = (waker.clone(), stop.clone());
-        let thread = std::thread::Builder::new().name(format!("send-{}", id.0)).spawn(move || {
-            let last = run(&job, ifindex, &w, &s, &mut |update| match update {
-                Told::From(e) => drop(updates.send(Update::Own(e))),
-                // Progress may be late or missing, its end may not.
-                Told::Progress(p) => drop(updates.try_send(Update::Sending(id, p.clone()))),
-            });
-            let _ = updates.send(Update::Sending(id, last));
-        })?;
-        Ok(Sending { stop, waker, thread })
-    }
-
-    /// Asks it to end.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-
-    /// Waits for its end.
-    pub fn join(self) {
-        self.stop();
-        let _ = self.thread.join();
-    }
-
-    /// Whether it has ended.
-    pub fn ended(&self) -> bool {
-        self.thread.is_finished()
-    }
+/// Starts to send on a thread of its own.
+pub(super) fn spawn(
+    id: SendId,
+    job: SendJob,
+    ifindex: u32,
+    updates: Sender<Update>,
+) -> std::io::Result<Task> {
+    Task::spawn(format!("send-{}", id.0), move |waker, stop| {
+        let last = run(&job, ifindex, waker, stop, &mut |update| match update {
+            Told::From(e) => drop(updates.send(Update::Own(e))),
+            // Progress may be late or missing, its end may not.
+            Told::Progress(p) => drop(updates.try_send(Update::Sending(id, p.clone()))),
+        });
+        let _ = updates.send(Update::Sending(id, last));
+    })
 }
 
 /// A number unique enough to tell two runs, or two responders, apart: both clocks and a port.

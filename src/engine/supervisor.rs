@@ -19,10 +19,10 @@ use crate::engine::command::{
 use crate::engine::joins::Joins;
 use crate::engine::listener::{Change, Listener, Message, Shared, Start};
 use crate::engine::names::Names;
-use crate::engine::pinger::Pinging;
 use crate::engine::ring::{Order, RingListener};
-use crate::engine::sender::Sending;
 use crate::engine::tap::{Sights, Taps};
+use crate::engine::task::Task;
+use crate::engine::{pinger, sender};
 use crate::model::event::EventKind;
 use crate::net::iface::{self, Watch};
 use crate::net::wake::Waker;
@@ -43,6 +43,14 @@ struct Row {
     account: Account,
 }
 
+impl Row {
+    /// What its receiver begins with.
+    fn start(&self, id: MembershipId, ifindex: u32, own: Arc<[IpAddr]>, again: Option<String>) -> Start {
+        let Row { account, respond, .. } = *self;
+        Start { id, membership: self.membership.clone(), ifindex, account, respond, own, again }
+    }
+}
+
 /// What the watch thread tells.
 struct Changed {
     ifaces: Vec<Iface>,
@@ -57,8 +65,8 @@ pub(super) struct Supervisor {
     rings: BTreeMap<u32, RingListener>,
     /// What the rings of each interface dropped that are no more.
     ring_drops: BTreeMap<Arc<str>, u64>,
-    sends: BTreeMap<SendId, Sending>,
-    pings: BTreeMap<PingId, Pinging>,
+    sends: BTreeMap<SendId, Task>,
+    pings: BTreeMap<PingId, Task>,
     examination: Option<Examination>,
     ifaces: Vec<Iface>,
     own: Arc<[IpAddr]>,
@@ -150,8 +158,8 @@ impl Supervisor {
             row.listener.iter().for_each(Listener::stop);
         }
         self.rings.values().for_each(RingListener::stop);
-        self.sends.values().for_each(Sending::stop);
-        self.pings.values().for_each(Pinging::stop);
+        self.sends.values().for_each(Task::stop);
+        self.pings.values().for_each(Task::stop);
         self.examination.iter().for_each(Examination::stop);
         for row in std::mem::take(&mut self.rows).into_values() {
             row.listener.map(Listener::join);
@@ -267,15 +275,7 @@ impl Supervisor {
             }
             return self.open_on_ring(id, ifindex, again);
         }
-        let start = Start {
-            id,
-            membership: row.membership.clone(),
-            ifindex,
-            account: row.account,
-            respond: row.respond,
-            own: self.own.clone(),
-            again,
-        };
+        let start = row.start(id, ifindex, self.own.clone(), again);
         match Listener::spawn(start, self.shared.clone()) {
             Ok(listener) => row.listener = Some(listener),
             Err(e) => {
@@ -309,15 +309,7 @@ impl Supervisor {
             }
         }
         let (Some(row), Some(ring)) = (self.rows.get(&id), self.rings.get(&ifindex)) else { return };
-        let start = Start {
-            id,
-            membership: row.membership.clone(),
-            ifindex,
-            account: row.account,
-            respond: row.respond,
-            own: self.own.clone(),
-            again,
-        };
+        let start = row.start(id, ifindex, self.own.clone(), again);
         ring.order(Order::Add(Box::new(start)));
     }
 
@@ -346,7 +338,7 @@ impl Supervisor {
             self.say(refuse(format!("cannot send to {}: {}", job.to, no_such(&self.ifaces, &job.iface))));
             return;
         };
-        match Sending::spawn(id, job.clone(), ifindex, self.shared.updates.clone()) {
+        match sender::spawn(id, job.clone(), ifindex, self.shared.updates.clone()) {
             Ok(sending) => {
                 self.sends.insert(id, sending);
             }
@@ -377,7 +369,7 @@ impl Supervisor {
         let refused = if self.pings.len() >= PINGS_MAX {
             format!("{PINGS_MAX} pings run already: stop one of them")
         } else if let Some(ifindex) = index_of(&self.ifaces, &job.iface) {
-            match Pinging::spawn(id, job.clone(), ifindex, self.shared.updates.clone()) {
+            match pinger::spawn(id, job.clone(), ifindex, self.shared.updates.clone()) {
                 Ok(pinging) => {
                     self.pings.insert(id, pinging);
                     return;
