@@ -349,15 +349,11 @@ impl Group {
         self.first.get_or_insert(at);
         self.last = Some(at);
         let to = self.membership.endpoint();
-        let mut packet = Packet::new(*d, at.mono);
         let found = match self.sources.place(d.source, hint, at, ours) {
             Some((place, new)) => {
                 let source = self.sources.at_mut(place);
                 let noticed = source.record(d, payload, at, wire, to, &self.rules, &mut self.here);
-                packet.ours = source.ours;
-                packet.gap_ns = noticed.gap_ns;
-                packet.protocol = source.protocol();
-                self.sources.counted(place);
+                self.sources.counted(place, noticed.discontinuous);
                 Some((place, new, noticed))
             }
             None => {
@@ -366,6 +362,13 @@ impl Group {
             }
         };
         if let Some(limit) = ring {
+            let mut packet = Packet::new(*d, at.mono);
+            if let Some((place, _, noticed)) = found {
+                let source = &self.sources.list()[place];
+                packet.ours = source.ours;
+                packet.gap_ns = noticed.gap_ns;
+                packet.protocol = source.protocol();
+            }
             self.packets.push(packet, payload, limit);
         }
         found

@@ -298,8 +298,10 @@ impl SeqTracker {
         (MAX_DROPOUT + 4 * (at.since(self.last_at) / per_number).min(1 << 40)).min(range)
     }
 
-    /// Takes the next number in the order of arrival.
-    pub fn offer(&mut self, s: SeqSample, at: Mono, here: &mut Here) {
+    /// Takes the next number in the order of arrival. True if it is the next one: then only `expected` and
+    /// `received` of the counts have moved.
+    #[inline]
+    pub fn offer(&mut self, s: SeqSample, at: Mono, here: &mut Here) -> bool {
         let next = self.highest.wrapping_add(1);
         let ahead = s.value.wrapping_sub(next) & self.mask();
         if ahead == 0 && s.count == 1 && !s.restart {
@@ -316,8 +318,14 @@ impl SeqTracker {
                     self.whole_at = Some(at);
                 }
             }
-            return;
+            return true;
         }
+        self.unusual(s, ahead, at, here);
+        false
+    }
+
+    /// Takes a number that is not the next one but so many ahead of it.
+    fn unusual(&mut self, s: SeqSample, ahead: u64, at: Mono, here: &mut Here) {
         self.run = 0;
         if s.restart {
             self.close(here);

@@ -226,6 +226,9 @@ pub struct Noticed {
     pub ecn_was: Option<u8>,
     /// Nanoseconds since the datagram before.
     pub gap_ns: Option<u64>,
+    /// Its numbers were not simply the next ones: [`Source::continuity`] may have changed in more than
+    /// what every number moves.
+    pub(crate) discontinuous: bool,
 }
 
 impl Noticed {
@@ -297,6 +300,7 @@ impl Source {
     ) -> Noticed {
         let mut noticed = Noticed::default();
         if std::mem::take(&mut self.kept_out) {
+            noticed.discontinuous = true;
             if let Some(detail) = &mut self.detail {
                 detail.interrupted(&mut self.retired, here);
             }
@@ -306,9 +310,14 @@ impl Source {
             noticed.gap_ns = Some(gap);
         }
         self.counters.add(d.len, wire, d.is_truncated());
-        noticed.ttl_was = self.ttl.take(d.ttl);
-        noticed.dscp_was = self.dscp.take(d.tos.map(|t| t >> 2));
-        noticed.ecn_was = self.ecn.take(d.tos.map(|t| t & 3));
+        if d.ttl != self.ttl.last {
+            noticed.ttl_was = self.ttl.take(d.ttl);
+        }
+        let (dscp, ecn) = (d.tos.map(|t| t >> 2), d.tos.map(|t| t & 3));
+        if (dscp, ecn) != (self.dscp.last, self.ecn.last) {
+            noticed.dscp_was = self.dscp.take(dscp);
+            noticed.ecn_was = self.ecn.take(ecn);
+        }
         self.last = at;
         self.rate
             .add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes: wire.ip_bytes });
@@ -317,8 +326,10 @@ impl Source {
         }
         self.verdict.observe(payload, &Hint { to, from: self.endpoint, len: d.len as usize });
         if let Some(detail) = &mut self.detail {
-            detail.choose(self.choice);
-            detail.record(d, payload, at.mono, noticed.gap_ns, &self.verdict, &mut self.retired, here);
+            let chosen = detail.choose(self.choice);
+            let gap = noticed.gap_ns;
+            let usual = detail.record(d, payload, at.mono, gap, &self.verdict, &mut self.retired, here);
+            noticed.discontinuous |= !(chosen && usual);
         }
         noticed
     }

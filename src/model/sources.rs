@@ -154,13 +154,17 @@ impl SourceTable {
 
     /// Takes notice of what a datagram changed at this place.
     #[inline]
-    pub(crate) fn counted(&mut self, place: usize) {
+    pub(crate) fn counted(&mut self, place: usize, discontinuous: bool) {
         let bytes = |i: usize| self.list[i].counters.payload_bytes;
         if bytes(place) > bytes(self.busiest as usize) {
             self.busiest = place as u32;
         }
         if let Some(detail) = &self.list[place].detail {
-            self.tell(place, detail.told);
+            if discontinuous {
+                self.tell(place, detail.told);
+            } else {
+                debug_assert_eq!(detail.told, self.list[place].continuity().map(SeqCounts::events));
+            }
         }
     }
 
