@@ -26,6 +26,7 @@ mod given;
 pub mod group;
 pub mod here;
 pub mod history;
+pub mod lag;
 pub mod media;
 pub mod memberships;
 pub mod notes;
@@ -151,6 +152,7 @@ pub struct Model {
     /// The addresses of this host.
     here_ips: BTreeSet<IpAddr>,
     wire: Wire,
+    lag: lag::Lag,
     now: Now,
     clock_offset_ns: i64,
 }
@@ -173,6 +175,7 @@ impl Model {
             next_pair: 0,
             here_ips: BTreeSet::new(),
             wire: Wire::default(),
+            lag: lag::Lag::default(),
             now,
             clock_offset_ns: now.offset_ns(),
         }
@@ -181,6 +184,16 @@ impl Model {
     /// The time of the last [`Model::advance`].
     pub fn now(&self) -> Now {
         self.now
+    }
+
+    /// How far counting was behind arrival.
+    pub fn lag(&self) -> &lag::Lag {
+        &self.lag
+    }
+
+    /// Takes notice of when a batch was counted.
+    pub fn counted(&mut self, batch: &Batch, now: Now) {
+        self.lag.take(batch, now.wall);
     }
 
     /// The joined rows, in the order in which they were asked for.
@@ -561,6 +574,7 @@ impl Model {
                 self.compare_anew(id);
             }
             None => {
+                self.lag = lag::Lag::default();
                 for g in self.groups.iter_mut().flatten() {
                     g.reset();
                 }

@@ -53,11 +53,18 @@ fn span(cell: usize) -> (u64, u64) {
 
 impl Quantiles {
     /// Counts one duration.
+    #[inline]
     pub fn add(&mut self, ns: u64) {
+        self.add_many(ns, 1);
+    }
+
+    /// Counts a duration so many times.
+    #[inline]
+    pub fn add_many(&mut self, ns: u64, times: u32) {
         let c = &mut self.cells[cell(ns)];
-        *c += 1;
+        *c = c.saturating_add(times);
         let full = *c == u32::MAX;
-        self.total += 1;
+        self.total += u64::from(times);
         if full {
             self.halve();
         }
