@@ -151,6 +151,11 @@ impl Continuity {
         n.value = last;
     }
 
+    /// Whether a number is missing that may still come.
+    pub(crate) fn waits(&self) -> bool {
+        self.wide.iter().any(SeqTracker::waits)
+    }
+
     /// Calls lost what is not waited for any longer at `now`.
     pub(crate) fn settle(&mut self, now: Mono, here: &mut Here) {
         for s in &mut self.wide {

@@ -233,6 +233,11 @@ impl Finder {
         };
     }
 
+    /// Whether a number is missing that may still come.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(&self.state, State::Found(f) if f.tracker.waits())
+    }
+
     /// Calls lost what is not waited for any longer at `now`.
     pub(crate) fn settle(&mut self, now: Mono, here: &mut Here) {
         if let State::Found(f) = &mut self.state {

@@ -81,17 +81,34 @@ impl Quantiles {
         self.total == 0
     }
 
+    /// Which duration in order, from 1, is the one that a share `q` stays at or below.
+    fn rank(&self, q: f64) -> Option<u64> {
+        (self.total > 0).then(|| ((q * self.total as f64).ceil() as u64).clamp(1, self.total))
+    }
+
     /// The duration in nanoseconds that a share `q` (0 to 1) of all stays at or below: the middle of
     /// the cell that holds it. `None` without samples.
     pub fn quantile(&self, q: f64) -> Option<u64> {
-        if self.total == 0 {
-            return None;
-        }
-        let rank = ((q * self.total as f64).ceil() as u64).clamp(1, self.total);
+        let rank = self.rank(q)?;
         let mut seen = 0u64;
         for (i, &n) in self.cells.iter().enumerate() {
             seen += u64::from(n);
             if seen >= rank {
+                let (low, width) = span(i);
+                return Some(low + width / 2);
+            }
+        }
+        None
+    }
+
+    /// As [`Quantiles::quantile`], where no duration was longer than `longest_ns`: looked for from above,
+    /// which for a high share is soon found.
+    pub fn high_quantile(&self, q: f64, longest_ns: u64) -> Option<u64> {
+        let above = self.total - self.rank(q)?;
+        let mut seen = 0u64;
+        for i in (0..=cell(longest_ns)).rev() {
+            seen += u64::from(self.cells[i]);
+            if seen > above {
                 let (low, width) = span(i);
                 return Some(low + width / 2);
             }
@@ -144,6 +161,17 @@ mod tests {
             let (low, width) = span(cell(ns));
             prop_assert!(low <= ns && ns < low + width);
             prop_assert!(ns < 1_000 || width as f64 <= ns as f64 / 32.0 + 1.0);
+        }
+
+        #[test]
+        fn from_above_a_percentile_is_the_same(
+            list in prop::collection::vec(prop_oneof![0u64..100_000, 0u64..3_000_000_000_000], 0..300),
+            q in 0.0..=1.0,
+        ) {
+            let mut all = Quantiles::default();
+            list.iter().for_each(|&ns| all.add(ns));
+            let longest = list.iter().copied().max().unwrap_or(0);
+            prop_assert_eq!(all.high_quantile(q, longest), all.quantile(q));
         }
 
         #[test]

@@ -92,7 +92,7 @@ fn of_source(s: &Source, g: &Group, now: Mono, figure: Figure) -> Option<Span> {
         Figure::Size => return sizes(&s.counters),
         Figure::Ttl => s.ttl.last.map(f64::from),
         Figure::Dscp => s.dscp.last.map(f64::from),
-        Figure::Lost | Figure::Duplicates | Figure::Reordered => count(s.continuity(), figure),
+        Figure::Lost | Figure::Duplicates | Figure::Reordered => count(s.told(), figure),
         Figure::Packets => Some(s.counters.packets as f64),
         Figure::Bps => rate().map(|r| r.payload_bps),
         Figure::Pps => rate().map(|r| r.packets_pps),

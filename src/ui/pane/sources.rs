@@ -94,7 +94,7 @@ fn key<'a>(s: &'a Source, column: usize, g: &Group, ctx: &Ctx<'a>) -> Key<'a> {
         TTL => Key::num(s.ttl.last.map(f64::from)),
         DSCP => Key::num(s.dscp.last.map(f64::from)),
         GAP => Key::num(s.gaps.mean_ns().map(|n| n as f64)),
-        NET => Key::num(s.continuity().map(|c| c.lost as f64)),
+        NET => Key::num(s.told().map(|c| c.lost as f64)),
         LAST => Key::Num(s.last.mono.0 as f64),
         FIRST => Key::Num(s.first.mono.0 as f64),
         PACKETS => Key::Num(s.counters.packets as f64),
@@ -131,13 +131,12 @@ impl Sources {
         self.grid.order(ctx.model.now().mono, hash.finish(), selected, |sort| {
             let now = ctx.model.now().mono;
             let list = g.sources.list().iter().zip(0u32..);
-            list.filter(|(s, _)| {
+            list.filter(move |(s, _)| {
                 let host = ctx.name(s.endpoint.ip);
                 let row = Row { group: g, source: Some(*s), for_group: false, host, now };
                 !at.filter.is_set() || at.filter.expr().passes(&row)
             })
-            .map(|(s, i)| (key(s, sort, g, ctx), i))
-            .collect()
+            .map(move |(s, i)| (key(s, sort, g, ctx), i))
         });
     }
 
