@@ -21,6 +21,9 @@ const GROUPS: u32 = 1000;
 const EACH: u32 = 50;
 /// Turns that nobody sends in.
 const QUIET: u32 = 60;
+/// Filters that everything has to be looked at for.
+const NONE: &str = "1/zebra or lost>5\n";
+const ADDRESS: &str = "1/0.77:5004\n";
 const TURN_MS: u64 = 50;
 const JUMP_MS: u64 = 1_100;
 
@@ -110,7 +113,8 @@ fn measure(name: &str, crowd: Crowd, rounds: u32) -> bool {
         );
     }
     desk.keys("1");
-    for (view, keys) in [("", "1"), ("filtered, ", FILTER)] {
+    let views = [("", "1"), ("all pass, ", FILTER), ("none passes, ", NONE), ("an address, ", ADDRESS)];
+    for (view, keys) in views {
         desk.keys(keys);
         turns(&mut desk, &format!("{view}busy"), rounds, TURN_MS, true);
         turns(&mut desk, &format!("{view}busy, a second"), rounds.min(10), JUMP_MS, true);

@@ -141,12 +141,18 @@ impl Desk {
         f(&mut self.screen, &mut self.terminal, &ctx);
     }
 
-    /// Types.
+    /// Types; what stands in the filter goes when it is opened.
     pub fn keys(&mut self, keys: &str) {
         for c in keys.chars() {
             let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
-            let event = Event::Key(KeyEvent::new(code, KeyModifiers::NONE));
-            self.with(|screen, _, ctx| drop(screen.handle(&event, ctx)));
+            let mut press = |code, modifiers| {
+                let event = Event::Key(KeyEvent::new(code, modifiers));
+                self.with(|screen, _, ctx| drop(screen.handle(&event, ctx)));
+            };
+            press(code, KeyModifiers::NONE);
+            if c == '/' {
+                press(KeyCode::Char('u'), KeyModifiers::CONTROL);
+            }
             self.draw();
         }
     }

@@ -16,7 +16,9 @@ pub(crate) enum Look {
     None,
     /// Nothing: it was heard, and is as live as it was.
     Heard,
-    /// To be looked at; `true` if it was heard.
+    /// Its state may be another one; `true` if it was heard.
+    State(bool),
+    /// All of it may have changed; `true` if it was heard.
     Whole(bool),
 }
 
@@ -65,6 +67,7 @@ impl Dues {
             self.heard.0.push(0);
             self.open.0.push(0);
         }
+        self.open.set(place);
     }
 
     /// Something came at `at`; `open` unless it changed nothing but times, rates and sums of a source that
@@ -83,7 +86,7 @@ impl Dues {
         self.open.set(place);
     }
 
-    /// What a source needs at `now`. After [`Look::Whole`] it is to be told when the next one is due.
+    /// What a source needs at `now`. After [`Look::State`] and [`Look::Whole`] it is to be told when the next one is due.
     #[inline]
     pub(crate) fn look(&mut self, place: usize, now: Mono) -> Look {
         let (heard, open) = (self.heard.take(place), self.open.take(place));
@@ -98,9 +101,9 @@ impl Dues {
                 self.at[place] = live_until.plus(1);
                 return Look::Heard;
             }
-            return Look::Whole(true);
+            return Look::State(true);
         }
-        if now >= self.at[place] { Look::Whole(false) } else { Look::None }
+        if now >= self.at[place] { Look::State(false) } else { Look::None }
     }
 
     /// The next look is due at `at`, unless something comes; `open`: with the next turn.

@@ -206,8 +206,8 @@ impl Finder {
                 }
             }
             State::Collecting(heads) => {
-                if heads.capacity() == 0 {
-                    heads.reserve_exact(SAMPLES);
+                if heads.len() == heads.capacity() {
+                    heads.reserve_exact(SAMPLES / 3);
                 }
                 heads.push(Head::new(payload, len, at));
                 if heads.len() == SAMPLES {

@@ -12,17 +12,11 @@ const UNIT_SHIFT: u32 = 5;
 const OCTAVES: usize = 32;
 const CELLS: usize = OCTAVES * SUB;
 
-/// A histogram of durations in nanoseconds: 4 KiB.
-#[derive(Clone)]
+/// A histogram of durations in nanoseconds: 4 KiB, from the first one on.
+#[derive(Clone, Default)]
 pub struct Quantiles {
-    cells: Box<[u32; CELLS]>,
+    cells: Option<Box<[u32; CELLS]>>,
     total: u64,
-}
-
-impl Default for Quantiles {
-    fn default() -> Self {
-        Quantiles { cells: Box::new([0; CELLS]), total: 0 }
-    }
 }
 
 impl fmt::Debug for Quantiles {
@@ -54,7 +48,8 @@ fn span(cell: usize) -> (u64, u64) {
 impl Quantiles {
     /// Counts one duration.
     pub fn add(&mut self, ns: u64) {
-        let c = &mut self.cells[cell(ns)];
+        let cells = self.cells.get_or_insert_with(|| Box::new([0; CELLS]));
+        let c = &mut cells[cell(ns)];
         *c += 1;
         let full = *c == u32::MAX;
         self.total += 1;
@@ -65,10 +60,12 @@ impl Quantiles {
 
     /// A cell is full: all are halved, which leaves every percentile where it was.
     fn halve(&mut self) {
-        for c in self.cells.iter_mut() {
+        let cells = self.cells.iter_mut().flat_map(|c| c.iter_mut());
+        self.total = 0;
+        for c in cells {
             *c /= 2;
+            self.total += u64::from(*c);
         }
-        self.total = self.cells.iter().map(|&c| u64::from(c)).sum();
     }
 
     /// How many were counted; half of them are forgotten whenever a cell is full.
@@ -91,7 +88,7 @@ impl Quantiles {
     pub fn quantile(&self, q: f64) -> Option<u64> {
         let rank = self.rank(q)?;
         let mut seen = 0u64;
-        for (i, &n) in self.cells.iter().enumerate() {
+        for (i, &n) in self.cells.as_ref()?.iter().enumerate() {
             seen += u64::from(n);
             if seen >= rank {
                 let (low, width) = span(i);
@@ -104,10 +101,10 @@ impl Quantiles {
     /// As [`Quantiles::quantile`], where no duration was longer than `longest_ns`: looked for from above,
     /// which for a high share is soon found.
     pub fn high_quantile(&self, q: f64, longest_ns: u64) -> Option<u64> {
-        let above = self.total - self.rank(q)?;
+        let (above, cells) = (self.total - self.rank(q)?, self.cells.as_ref()?);
         let mut seen = 0u64;
         for i in (0..=cell(longest_ns)).rev() {
-            seen += u64::from(self.cells[i]);
+            seen += u64::from(cells[i]);
             if seen > above {
                 let (low, width) = span(i);
                 return Some(low + width / 2);
@@ -118,7 +115,7 @@ impl Quantiles {
 
     /// The cells that hold something, as (lowest duration in ns, width in ns, count), shortest first.
     pub fn cells(&self) -> impl Iterator<Item = (u64, u64, u32)> + '_ {
-        self.cells.iter().enumerate().filter(|(_, n)| **n > 0).map(|(i, &n)| {
+        self.cells.iter().flat_map(|c| c.iter()).enumerate().filter(|(_, n)| **n > 0).map(|(i, &n)| {
             let (low, width) = span(i);
             (low, width, n)
         })
@@ -147,7 +144,7 @@ mod tests {
     fn a_full_cell_does_not_end_the_counting() {
         let mut q = Quantiles::default();
         q.add(1_000_000);
-        q.cells[cell(100)] = u32::MAX - 1;
+        q.cells.as_mut().unwrap()[cell(100)] = u32::MAX - 1;
         q.total = u64::from(u32::MAX);
         q.add(100);
         q.add(100);

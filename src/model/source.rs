@@ -404,16 +404,26 @@ impl Source {
     /// Brings what depends on time up to date; returns the state before, and when it has to be looked at
     /// again if nothing comes until then.
     pub(crate) fn settle(&mut self, now: Mono, may_be_silent: bool, here: &mut Here) -> (State, Mono) {
-        let quiet = now.since(self.last.mono);
-        let mut p99 = self.gaps.usual_ns;
         if let Some(detail) = &mut self.detail {
             detail.settle(now, here);
             let missing = self.retired.missing() + detail.counts().map_or(0, |c| c.missing());
             detail.history.missing(now, missing);
-            // Percentiles are only looked at when they can matter.
-            if quiet > NOT_SILENT_NS {
-                p99 = detail.gaps.high_quantile(0.99, self.gaps.max_ns).unwrap_or(p99);
-            }
+        }
+        self.settle_state(now, may_be_silent)
+    }
+
+    /// As [`Source::settle`], where nothing is missing and nothing came that was.
+    pub(crate) fn settle_state(&mut self, now: Mono, may_be_silent: bool) -> (State, Mono) {
+        let quiet = now.since(self.last.mono);
+        let mut p99 = self.gaps.usual_ns;
+        // Percentiles are only looked at when they can matter: one is at most half a cell, a 64th, above
+        // the longest.
+        let longest = self.gaps.max_ns.saturating_add(self.gaps.max_ns / 32 + 32);
+        if quiet > NOT_SILENT_NS
+            && not_silent_for(longest) > NOT_SILENT_NS
+            && let Some(detail) = &self.detail
+        {
+            p99 = detail.gaps.high_quantile(0.99, self.gaps.max_ns).unwrap_or(p99);
         }
         let was = self.state;
         let (packets, usual) = (self.counters.packets, self.gaps.usual_ns);

@@ -224,20 +224,22 @@ impl SourceTable {
         for place in places {
             let look = self.dues.look(place, now);
             debug_assert!(
-                matches!(look, Look::Whole(_))
+                matches!(look, Look::Whole(_) | Look::State(_))
                     || self.list[place].is_settled(now, expected(self.list[place].endpoint.ip)),
                 "what is passed over has nothing to tell"
             );
             let heard = match look {
                 Look::None => continue,
                 Look::Heard => true,
-                Look::Whole(heard) => {
-                    let (was, due) = self.change_known(place, |s| {
-                        let expected = expected(s.endpoint.ip);
-                        s.settle(now, expected, here)
-                    });
+                Look::Whole(heard) | Look::State(heard) => {
+                    let expected = expected(self.list[place].endpoint.ip);
+                    let whole = matches!(look, Look::Whole(_));
+                    let (was, due) = match whole {
+                        true => self.change_known(place, |s| s.settle(now, expected, here)),
+                        false => self.list[place].settle_state(now, expected),
+                    };
                     let s = &self.list[place];
-                    self.dues.at(place, due, s.waits());
+                    self.dues.at(place, due, whole && s.waits());
                     if was != s.state {
                         self.changes += 1;
                         changed(s, was);

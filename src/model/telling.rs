@@ -116,7 +116,10 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now, turn:
         let round = SECOND_NS / if len > MANY { 1 } else { 4 };
         let next = round / len.div_ceil(part.max(1)).max(1) as u64;
         let late = now.mono.since(g.scan_at) > SECOND_NS;
-        g.scan_at = if len <= PART || late && due == PARTS { now.mono } else { g.scan_at }.plus(next);
+        g.scan_at = match len <= PART {
+            true => slot(g.id, now.mono, next),
+            false => if late && due == PARTS { now.mono } else { g.scan_at }.plus(next),
+        };
         g.scan_from = if end >= len { 0 } else { end };
         whole |= g.scan_from == 0;
         settle_sources(events, g, first..end, now, turn);
@@ -155,6 +158,13 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now, turn:
         events.push(event(EventKind::SourceBack, g, None, at, text));
     }
     g.sources.round(now.mono, &mut g.here);
+}
+
+/// The next of the times of a group whose sources are looked at every `every` nanoseconds: another one than
+/// that of its neighbours, so that not all are looked at in the same turn.
+fn slot(id: MembershipId, now: Mono, every: u64) -> Mono {
+    let own = u64::from(id.0 % PARTS as u32) * every / PARTS as u64;
+    now.plus(every - (now.0 + every - own) % every)
 }
 
 /// As [`settle_group`] at its due time, with every source.
@@ -295,4 +305,70 @@ pub(super) fn iface_change(old: Option<&Iface>, new: &Iface) -> Option<String> {
         parts.push(format!("got the address {got}"));
     }
     (!parts.is_empty()).then(|| format!("{name} {}", parts.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::batch::{Batch, Datagram};
+    use crate::base::group::{Membership, SourceFilter};
+    use crate::base::time::Wall;
+    use crate::model::Settings;
+    use crate::model::group::Origin;
+
+    const ID: MembershipId = MembershipId(7);
+
+    fn at(ms: u64) -> Now {
+        let ns = ms * 1_000_000;
+        Now { mono: Mono(5_000_000_000_000 + ns), wall: Wall(1_700_000_000_000_000_000 + ns as i64) }
+    }
+
+    fn send(model: &mut Model, ms: u64, senders: u8) {
+        for sender in 0..senders {
+            let mut batch = Batch::new();
+            batch.received = at(ms);
+            let from = Endpoint::new([10, 0, 0, sender].into(), 4000);
+            batch.push_copy(Datagram::new(ID, at(ms).wall, from, 3), b"abc");
+            model.apply(&batch);
+        }
+        model.advance(at(ms));
+    }
+
+    #[test]
+    fn many_that_fall_silent_together_are_told_as_a_number_and_so_is_their_return() {
+        const SENDERS: u8 = 100;
+        let mut model = Model::new(Settings::default(), at(0));
+        let group = "239.1.1.1".parse().unwrap();
+        let m = Membership { group, port: 5004, iface: "eth0".into(), filter: SourceFilter::Any };
+        model.add(ID, m.into(), Origin::User, None);
+        model.joined(ID, Buffer::default(), at(0));
+        for n in 0..20 {
+            send(&mut model, n * 100, SENDERS);
+        }
+        let told = |model: &Model, kind, words: &str| {
+            let (mut one_by_one, mut more) = (0, 0);
+            for e in model.events().iter().filter(|e| e.kind == kind) {
+                match e.source {
+                    Some(_) => one_by_one += 1,
+                    None => {
+                        let n = e.text.strip_suffix(words).and_then(|t| t.rsplit(' ').next());
+                        more += n.unwrap_or_default().parse::<u32>().unwrap_or_else(|_| panic!("{}", e.text));
+                    }
+                }
+            }
+            (one_by_one, more)
+        };
+        for n in 20..120 {
+            model.advance(at(n * 100));
+        }
+        let silent = model.group(ID).unwrap().sources.list().iter().filter(|s| s.state == State::Silent);
+        assert_eq!(silent.count(), usize::from(SENDERS));
+        let (one_by_one, more) = told(&model, EventKind::SourceSilent, " more sources went silent");
+        assert_eq!((one_by_one, one_by_one + more), (TOLD_A_SECOND, u32::from(SENDERS)));
+        for n in 0..20 {
+            send(&mut model, 12_000 + n * 100, SENDERS);
+        }
+        let (one_by_one, more) = told(&model, EventKind::SourceBack, " more sources send again");
+        assert_eq!((one_by_one, one_by_one + more), (TOLD_A_SECOND, u32::from(SENDERS)));
+    }
 }

@@ -9,7 +9,7 @@ use ratatui::style::Style;
 use crate::base::text::visible;
 use crate::base::time::Mono;
 use crate::base::units::{self, ABSENT};
-use crate::model::filter::Row;
+use crate::model::filter::{GroupWords, Row};
 use crate::model::group::Group;
 use crate::model::notes::Note;
 use crate::model::source::{Source, State};
@@ -126,14 +126,17 @@ impl Sources {
 
     fn order(&mut self, at: &Shared, g: &Group, ctx: &Ctx<'_>) {
         let mut hash = DefaultHasher::new();
-        (at.filter.text(), g.id).hash(&mut hash);
+        // The first source is shown at once.
+        (at.filter.text(), g.id, g.sources.is_empty()).hash(&mut hash);
         let selected = self.selected(at, g);
+        let words = GroupWords::default();
         self.grid.order(ctx.model.now().mono, hash.finish(), selected, |sort| {
             let now = ctx.model.now().mono;
             let list = g.sources.list().iter().zip(0u32..);
+            let words = &words;
             list.filter(move |(s, _)| {
                 let host = ctx.name(s.endpoint.ip);
-                let row = Row { group: g, source: Some(*s), for_group: false, host, now };
+                let row = Row { group: g, source: Some(*s), for_group: false, host, now, words };
                 !at.filter.is_set() || at.filter.expr().passes(&row)
             })
             .map(move |(s, i)| (key(s, sort, g, ctx), i))

@@ -266,9 +266,7 @@ impl Grid {
         let stamp = stamp ^ (self.sort as u64) << 56 ^ u64::from(self.descending) << 63;
         let need = self.offset + self.height();
         let place = selected.and_then(|s| self.rows.iter().position(|&r| r == s));
-        let fresh = self.made.is_some_and(|(at, s)| {
-            s == stamp && now >= at && now.since(at) < SECOND_NS && !self.rows.is_empty()
-        });
+        let fresh = self.made.is_some_and(|(at, s)| s == stamp && now >= at && now.since(at) < SECOND_NS);
         let reached = |n: usize| n <= self.sorted || self.sorted == self.rows.len();
         if fresh && reached(need) && place.is_none_or(|p| reached(p + 1)) {
             return;
