@@ -153,6 +153,11 @@ impl Continuity {
         missing == 0 || s.restart
     }
 
+    /// Whether a number is missing that may still come.
+    pub(crate) fn waits(&self) -> bool {
+        self.wide.iter().any(SeqTracker::waits)
+    }
+
     /// Calls lost what is not waited for any longer at `now`.
     pub(crate) fn settle(&mut self, now: Mono, here: &mut Here) {
         for s in &mut self.wide {

@@ -220,6 +220,11 @@ impl Detail {
         if self.sure.is_some() { &self.media } else { &[] }
     }
 
+    /// Whether a number is missing that may still come.
+    pub(crate) fn waits(&self) -> bool {
+        self.continuity.waits() || self.finder.as_ref().is_some_and(Finder::waits)
+    }
+
     pub(crate) fn settle(&mut self, now: Mono, here: &mut Here) {
         self.continuity.settle(now, here);
         if let Some(finder) = &mut self.finder {

@@ -220,8 +220,8 @@ impl Finder {
                 }
             }
             State::Collecting(heads) => {
-                if heads.capacity() == 0 {
-                    heads.reserve_exact(SAMPLES);
+                if heads.len() == heads.capacity() {
+                    heads.reserve_exact(SAMPLES / 3);
                 }
                 heads.push(Head::new(payload, len, at));
                 if heads.len() == SAMPLES {
@@ -252,6 +252,11 @@ impl Finder {
                 if self.tries >= TRIES { State::Off } else { State::Resting(REST << (2 * self.tries)) }
             }
         };
+    }
+
+    /// Whether a number is missing that may still come.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(&self.state, State::Found(f) if f.tracker.waits())
     }
 
     /// Calls lost what is not waited for any longer at `now`.

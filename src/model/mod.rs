@@ -19,6 +19,7 @@ pub mod continuity;
 pub mod counter;
 pub mod detail;
 mod doubt;
+mod due;
 pub mod event;
 pub mod filter;
 pub mod finder;
@@ -541,11 +542,13 @@ impl Model {
         }
         self.clock_offset_ns = now.offset_ns();
         self.now = now;
+        let mut turn = telling::Turn::default();
         let Model { groups, events, .. } = self;
         for g in groups.iter_mut().flatten() {
-            telling::settle_group(events, g, now);
+            telling::settle_group(events, g, now, &mut turn);
         }
-        self.settle_wire(now);
+        self.settle_wire(now, &mut turn);
+        self.settle_notes(now);
         self.follow_memberships(now);
         self.settle_pairs(now);
         self.settle_announced();
@@ -554,12 +557,14 @@ impl Model {
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
     /// the last figures, states and events are final.
     pub fn finish(&mut self) {
+        let mut turn = telling::Turn::default();
         let Model { groups, events, now, .. } = self;
         for g in groups.iter_mut().flatten() {
-            telling::settle_whole_group(events, g, *now);
+            telling::settle_whole_group(events, g, *now, &mut turn);
             let Group { sources, here, .. } = &mut **g;
             sources.change_each(|s| s.finish(here));
         }
+        self.settle_notes(self.now);
         self.finish_pairs();
     }
 
