@@ -142,8 +142,7 @@ pub struct Stats {
     pub ip_bps: Option<f64>,
     /// Packet lines that were left out because the reader was too slow; for `total`.
     pub lines_dropped: Option<u64>,
-    /// From a datagram's arrival until it was counted, the median; for `total`. Such times are upper
-    /// bounds: all of a batch count like the one of it that waited longest.
+    /// From a datagram's arrival until it was counted, the median; for `total`.
     pub lag_p50_ns: Option<u64>,
     /// The 99th percentile.
     pub lag_p99_ns: Option<u64>,
