@@ -451,7 +451,7 @@ fn text_is_for_people() {
     let hostile = b"plain \x1b[2J\x1b]0;title\x07 \xe2\x80\xae end";
     sending_on_lo(group).payload(Payload::Bytes(hostile.to_vec())).sizes(&[hostile.len()]).ttl(3).go();
     let outcome = program.wait().code(0).prints("ttl 3").prints("plain").prints(&format!("> {group}"));
-    let outcome = outcome.prints("1 groups, 1 sources, 1 packets").prints("GROUP");
+    let outcome = outcome.prints("1 group, 1 source, 1 packet,").prints("GROUP");
     assert!(!outcome.stdout.contains(['\x1b', '\x07', '\u{202e}']), "raw control characters\n{outcome}");
 }
 

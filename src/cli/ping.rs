@@ -217,7 +217,7 @@ fn job(args: &PingArgs, usual: PingJob) -> Result<PingJob, CliError> {
 fn explain_trouble(p: &PingProgress, loopback: bool) {
     for e in &p.errors {
         let remedy = e.remedy.as_ref().map_or_else(String::new, |r| format!("; {r}"));
-        eprintln!("mcscope: failed {} times: {}{remedy}", e.count, e.kind);
+        eprintln!("mcscope: failed {}: {}{remedy}", units::counted(e.count, "time", "times"), e.kind);
     }
     if let Some(why) = &p.deaf {
         eprintln!("mcscope: answers to the group were not asked for: {why}");

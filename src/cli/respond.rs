@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use crossbeam_channel::select;
 
+use crate::base::units;
 use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Common, Exit, interfaces, local_offset, print, resolve_groups, settings, start};
@@ -69,8 +70,12 @@ pub(super) fn run(args: &RespondArgs) -> Result<Exit, CliError> {
     session.stop(|_, _| {}, |_, _| {});
     tell(&session, &mut told, offset);
     for g in session.model.groups() {
-        let text =
-            format!("{}: {} datagrams heard, {} answered\n", g.membership, g.counters.packets, g.answered);
+        let text = format!(
+            "{}: {} heard, {} answered\n",
+            g.membership,
+            units::counted(g.counters.packets, "datagram", "datagrams"),
+            units::count(g.answered)
+        );
         print(&text)?;
     }
     Ok(exit)

@@ -380,11 +380,13 @@ fn report(p: &SendProgress, job: &SendJob, out: &mut String) {
     }
     for e in &p.errors {
         let remedy = e.remedy.as_ref().map_or_else(String::new, |r| format!("; {r}"));
-        let _ = writeln!(out, "  failed {} times: {}{remedy}", e.count, e.kind);
+        let _ = writeln!(out, "  failed {}: {}{remedy}", units::counted(e.count, "time", "times"), e.kind);
     }
     for r in &p.replies {
         let number = r.sequence.map_or_else(String::new, |n| format!(" to number {n}"));
-        let hops = r.hops.map_or_else(String::new, |h| format!(", {h} hops away"));
+        let hops = r
+            .hops
+            .map_or_else(String::new, |h| format!(", {} away", units::counted(u64::from(h), "hop", "hops")));
         let _ = writeln!(
             out,
             "  answer{number} from {} after {}{hops}, {} bytes",
@@ -397,6 +399,10 @@ fn report(p: &SendProgress, job: &SendJob, out: &mut String) {
         let _ = writeln!(out, "  nobody answered");
     }
     if p.reply_count > p.replies.len() as u64 {
-        let _ = writeln!(out, "  and {} answers more", p.reply_count - p.replies.len() as u64);
+        let _ = writeln!(
+            out,
+            "  and {}",
+            units::counted(p.reply_count - p.replies.len() as u64, "more answer", "more answers")
+        );
     }
 }

@@ -200,7 +200,10 @@ impl<'a> Teller<'a> {
         let mut line =
             format!("{} of {}: {}", whole(elapsed), whole(self.args.span), units::packets(packets));
         if paused > 0 {
-            line.push_str(&format!(", {paused} of {} groups without traffic", soaks.len()));
+            line.push_str(&format!(
+                ", {paused} of {} without traffic",
+                units::counted(soaks.len() as u64, "group", "groups")
+            ));
         }
         if let Some(g) = session.model.groups().next()
             && let Some(link) = session.model.memberships().link(&g.membership.iface)
@@ -213,7 +216,7 @@ impl<'a> Teller<'a> {
             }
         }
         if self.left_out > 0 {
-            line.push_str(&format!(", {} events left out", self.left_out));
+            line.push_str(&format!(", {} left out", units::counted(self.left_out, "event", "events")));
         }
         eprint!("\r\x1b[K{line}");
         let _ = std::io::stderr().flush();

@@ -52,7 +52,6 @@ fn addresses(model: &Model) -> Vec<String> {
 /// The first line: who and where, how much, what time it is.
 pub fn header(buf: &mut Buffer, area: Rect, t: &Totals, ctx: &Ctx<'_>) {
     let theme = ctx.theme;
-    let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     let tapped = ctx.model.wire().depth().shows_groups();
     let wire = tapped.then(|| ctx.model.wire_totals(None));
     // Where nothing is joined, the line is about the wire; otherwise about what is joined.
@@ -65,7 +64,11 @@ pub fn header(buf: &mut Buffer, area: Rect, t: &Totals, ctx: &Ctx<'_>) {
     };
     // Rates are right-aligned in a fixed place: the line does not move when they do.
     let (groups, sources) = only_wire.map_or((t.groups, t.sources), |w| (w.groups, w.sources));
-    let counts = format!("{}  {}", plural(groups, "group"), plural(sources, "source"));
+    let counts = format!(
+        "{}  {}",
+        units::counted(groups as u64, "group", "groups"),
+        units::counted(sources as u64, "source", "sources")
+    );
     let beside = match (wire, only_wire) {
         (_, Some(_)) if area.width < 100 => ("◇ ".to_owned(), String::new()),
         (_, Some(_)) => ("◇ on the wire: ".to_owned(), String::new()),

@@ -249,8 +249,7 @@ impl Model {
         if link.loopback && !outgoing {
             return;
         }
-        let ours =
-            link.loopback || outgoing && (from.is_unspecified() || link.addresses.contains(&from));
+        let ours = link.loopback || outgoing && (from.is_unspecified() || link.addresses.contains(&from));
         let lifetime = link.side(from).queriers.timers(at.mono).membership_late_ns();
         let side = link.side_mut(v4);
         side.messages += 1;

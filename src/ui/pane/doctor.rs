@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::base::units;
 use crate::doctor::checks::window;
 use crate::doctor::finding::{Finding, Funnel, Passage, Report, Verdict};
 use crate::doctor::picture::{arrow, cells};
@@ -228,15 +229,17 @@ fn hidden(rows: &mut Vec<Row>, report: &Report, width: usize, theme: &Theme) {
             None => reasons.push((reason, 1)),
         }
     }
-    let checks = |n: usize| if n == 1 { "1 check".to_owned() } else { format!("{n} checks") };
+    let checks = |n: usize| units::counted(n as u64, "check", "checks");
     for (reason, n) in reasons {
         let (sign, style) = look(Verdict::Unknown, theme);
         line(
             sign,
             style,
             match (reason, n) {
-                ("", 1) => "1 check needs more time, or a packet to look at".to_owned(),
-                ("", n) => format!("{n} checks need more time, or a packet to look at"),
+                ("", n) => {
+                    let need = units::counted(n as u64, "check needs", "checks need");
+                    format!("{need} more time, or a packet to look at")
+                }
                 (reason, n) => format!("{} could not look: {reason}", checks(n)),
             },
         );

@@ -240,7 +240,10 @@ impl Memberships {
             None => parts.push("what this host has joined is not known here".to_owned()),
             Some(h) => {
                 if h.left_out > 0 {
-                    parts.push(format!("{} groups are left out", units::count(h.left_out as u64)));
+                    parts.push(format!(
+                        "{} left out",
+                        units::counted(h.left_out as u64, "group is", "groups are")
+                    ));
                 }
                 let hidden = |g: &HostGroup| g.joined.holders.iter().any(|h| h.process.is_none());
                 if !h.sees_all_processes && link.host.groups().any(hidden) {
@@ -250,7 +253,7 @@ impl Memberships {
         }
         let not_kept = link.igmp.members.not_kept + link.mld.members.not_kept;
         if not_kept > 0 {
-            parts.push(format!("{} members more than are kept", units::count(not_kept)));
+            parts.push(format!("{} more than are kept", units::counted(not_kept, "member", "members")));
         }
         parts.join(" · ")
     }

@@ -101,7 +101,7 @@ fn standing(link: &Link, row: &Row, q: Option<&Querier>, ctx: &Ctx<'_>) -> (Stri
         (0, _) | (_, None) => String::new(),
         (n, Some(at)) => {
             let at = crate::ui::format::clock(at.to_wall(ctx.model.now().offset_ns()), ctx.utc_offset_s);
-            format!(" · {n} {} cut from {at}", if n == 1 { "group" } else { "groups" })
+            format!(" · {} cut from {at}", units::counted(n as u64, "group", "groups"))
         }
     };
     if let Some(q) = q {

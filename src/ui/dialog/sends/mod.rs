@@ -269,7 +269,7 @@ fn time(d: Duration) -> String {
 }
 
 fn replies(n: u64) -> String {
-    format!("{} answer{}", units::count(n), if n == 1 { "" } else { "s" })
+    units::counted(n, "answer", "answers")
 }
 
 fn remedy(p: &SendProgress) -> Option<&str> {
