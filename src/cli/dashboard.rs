@@ -356,11 +356,10 @@ impl Dashboard {
             }
             Action::Unpair(id) => self.scene.session.model.unmark_pair(id, clock::now()),
             Action::Leave(ids) => self.scene.session.leave(&ids),
-            Action::Undo => {
-                if self.scene.session.undo() == 0 {
-                    self.note("nothing was left that could be joined again".to_owned());
-                }
-            }
+            Action::Undo => match self.scene.session.undo().first() {
+                Some(&back) => self.screen.select(Some(back)),
+                None => self.screen.say("no group was left that could be joined again"),
+            },
             Action::Tap(depth) => self.scene.session.command(Command::Tap(depth)),
             Action::Retry(id) => self.scene.session.retry(id),
             Action::Reset(which) => self.scene.session.model.reset(which),

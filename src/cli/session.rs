@@ -189,16 +189,15 @@ impl Session {
         }
     }
 
-    /// Joins again what was left last; how many rows that are.
-    pub fn undo(&mut self) -> usize {
-        let Some(rows) = self.left.pop() else { return 0 };
-        let count = rows.len();
-        for (membership, origin, label) in rows {
-            if self.model.find(&membership).is_none() {
-                self.join_as(membership, origin, label);
-            }
-        }
-        count
+    /// Joins again what was left last; the rows that are back.
+    pub fn undo(&mut self) -> Vec<MembershipId> {
+        let rows = self.left.pop().unwrap_or_default();
+        rows.into_iter()
+            .map(|(membership, origin, label)| match self.model.find(&membership) {
+                Some(g) => g.id,
+                None => self.join_as(membership, origin, label),
+            })
+            .collect()
     }
 
     /// Tries a failed row again.
@@ -450,13 +449,13 @@ fn ping_ended(p: &PingProgress) -> String {
     match &p.state {
         SendState::Failed(error) => error.clone(),
         _ => {
-            let n = p.pings.peers().len();
+            let n = p.pings.peers().len() as u64;
             format!(
-                "pinged {} by {}: {} sent, {n} responder{}",
+                "pinged {} by {}: {} sent, {}",
                 p.job.to,
                 p.job.iface,
                 units::packets(p.pings.count()),
-                if n == 1 { "" } else { "s" }
+                units::counted(n, "responder", "responders")
             )
         }
     }

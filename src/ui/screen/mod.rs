@@ -46,9 +46,11 @@ const ASKED_MAX: usize = 16_384;
 const TOTALS_NS: u64 = SECOND_NS / 4;
 /// A message gives the footer back after this long.
 const SAID_NS: u64 = 8 * SECOND_NS;
-/// What stands under the filter line while all is well.
-const TYPING_HELP: &str =
-    "words, or lost > 0 · source 10.1.2.0/24 · size >= 1k · and or not ( ) · ↵ keeps, Esc forgets";
+/// What stands under the filter line while all is well: the longest that fits.
+const TYPING_HELP: [&str; 2] = [
+    "words, or lost > 0 · source 10.1.2.0/24 · size >= 1k · and or not ( ) · ↵ keeps, Esc forgets",
+    "words, or lost > 0 · size >= 1k · and or not ( ) · ↵ keeps, Esc forgets",
+];
 /// Rows that a turn of the wheel moves.
 const WHEEL: isize = 3;
 
@@ -192,6 +194,14 @@ impl Screen {
 
     fn ctx<'a>(&self, ctx: &Ctx<'a>) -> Ctx<'a> {
         Ctx { selected: self.shared.group_id(), ..*ctx }
+    }
+
+    /// Where no table of groups has chosen another row for one that is gone, its neighbour is selected.
+    fn reselect(&mut self, ctx: &Ctx<'_>) {
+        let Some(gone) = self.shared.group_id().filter(|&id| ctx.model.group(id).is_none()) else { return };
+        let ids = || ctx.model.rows().map(|g| g.id);
+        let next = ids().filter(|&id| id > gone).min().or_else(|| ids().max());
+        self.shared.select_group(next);
     }
 
     fn view(&mut self) -> &mut View {
@@ -390,6 +400,8 @@ impl Screen {
                 pane.draw(place, buf, i == v.focus, &mut self.shared, ctx);
             }
         }
+        self.reselect(ctx);
+        let v = self.view();
         let key = v.row.key();
         header::header(buf, Rect { height: 1, ..area }, &totals, ctx);
         let status = Status { view: key, paused: self.paused, filter: self.shared.filter.text() };
@@ -414,7 +426,11 @@ impl Screen {
             put(buf, line.x + 2, y, room, &shown, theme.text);
             match &t.error {
                 Some(e) => wrong(buf, line, scroll, e, ctx),
-                None => put(buf, line.x + 2, line.y, room, TYPING_HELP, theme.dim),
+                None => {
+                    let [long, short] = TYPING_HELP;
+                    let help = if long.width() <= room { long } else { short };
+                    put(buf, line.x + 2, line.y, room, help, theme.dim);
+                }
             }
             let cursor = t.input.visual_cursor().saturating_sub(scroll) as u16;
             return frame.set_cursor_position((line.x + 2 + cursor, y));

@@ -93,6 +93,18 @@ fn a_group_that_is_left_gives_the_selection_to_another() {
 }
 
 #[test]
+fn also_on_views_without_the_table_of_groups() {
+    for view in ["4", "5", "6"] {
+        let mut d = desk();
+        assert_eq!(d.keys(&format!("{view}L")), [Action::Leave(vec![AUDIO])]);
+        d.world.model.left(AUDIO, crate::ui::fixture::at(65_000));
+        d.draw();
+        let next = d.keys("L");
+        assert!(matches!(&next[..], [Action::Leave(other)] if *other != [AUDIO]), "{view}: {next:?}");
+    }
+}
+
+#[test]
 fn every_column_can_be_sorted_by_both_ways() {
     let mut d = Desk::new(studio(), 200, 60);
     let first = |d: &Desk| d.lines()[4].clone();
@@ -380,6 +392,16 @@ fn a_filter_that_cannot_be_read_says_where_and_the_last_one_stays() {
     d.keys("<esc>");
     d.expect_not("match");
     d.expect_not("^^^^");
+}
+
+#[test]
+fn the_hint_under_the_filter_is_whole_at_every_width() {
+    for (width, height) in [(80, 24), (120, 36)] {
+        let mut d = Desk::new(studio(), width, height);
+        d.keys("/");
+        d.expect("lost > 0");
+        d.expect("↵ keeps, Esc forgets");
+    }
 }
 
 #[test]
