@@ -13,14 +13,19 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;
 
+use crate::base::units;
 use crate::model::rules::Rule;
 
 mod rules;
 
 use crate::net::privilege;
+use crate::ui::theme::Theme;
 
 /// Specs that are remembered.
 const RECENT_MAX: usize = 50;
+
+/// The largest receive buffer that can be asked for, in bytes; the kernel counts twice as much, in 32 bits.
+const BUFFER_MAX: usize = 1 << 30;
 
 /// The commented file that [`Config::load`] reads; shipped as the sample.
 pub const SAMPLE: &str = include_str!("../assets/config.toml");
@@ -154,11 +159,26 @@ impl Config {
         let mut config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
         config.rules = rules::read(text, &config.protocol)?;
         if let Some(theme) = &config.theme
-            && !["dark", "light", "mono"].contains(&theme.as_str())
+            && Theme::named(theme).is_none()
         {
-            return Err(format!("there is no theme \"{theme}\": dark, light and mono exist"));
+            return Err(format!("there is no theme \"{theme}\": {}", Theme::NAMES));
+        }
+        if let Some(text) = &config.rcvbuf {
+            buffer(text).map_err(|e| format!("rcvbuf = \"{text}\": {e}"))?;
         }
         Ok(config)
+    }
+}
+
+/// Reads the size of a receive buffer, in bytes.
+///
+/// # Errors
+/// When it is no size, or none that a buffer can have.
+pub fn buffer(text: &str) -> Result<usize, String> {
+    let bytes = units::parse_size(text).map_err(|e| e.in_a_line())?;
+    match usize::try_from(bytes) {
+        Ok(n) if (1..=BUFFER_MAX).contains(&n) => Ok(n),
+        _ => Err("a receive buffer has 1 byte to 1GiB; without it the system's default is used".to_owned()),
     }
 }
 
@@ -203,6 +223,10 @@ mod tests {
         assert!(e.contains("line 2") && e.contains("colour"), "{e}");
         let e = Config::parse("theme = \"pink\"").unwrap_err();
         assert!(e.contains("pink") && e.contains("mono"), "{e}");
+        for (size, why) in [("x", "expected a number"), ("0", "1 byte"), ("4GiB", "1GiB")] {
+            let e = Config::parse(&format!("rcvbuf = \"{size}\"")).unwrap_err();
+            assert!(e.contains(&format!("rcvbuf = \"{size}\"")) && e.contains(why), "{e}");
+        }
     }
 
     #[test]

@@ -152,6 +152,13 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
         ("completions tcsh", "bash"),
         ("watch --config /nosuch/file 239.1.1.1%lo:5004", "/nosuch/file"),
         ("watch --rcvbuf much 239.1.1.1%lo:5004", "--rcvbuf"),
+        ("watch --rcvbuf 0 239.1.1.1%lo:5004", "1 byte to 1GiB"),
+        ("watch --rcvbuf 2GiB 239.1.1.1%lo:5004", "1 byte to 1GiB"),
+        ("watch --protocol x=y 239.1.1.1%lo:5004", "239.1.0.0/16="),
+        ("watch --filter lost> 239.1.1.1%lo:5004", "as in lost > 0"),
+        ("--theme pink --demo", "dark, light and mono exist"),
+        ("demo --theme pink", "dark, light and mono exist"),
+        ("--theme pink", "dark, light and mono exist"),
     ] {
         let outcome = run(&sandbox, None, words).code(2).complains(reason);
         assert!(outcome.stdout.is_empty(), "{outcome}");

@@ -51,15 +51,13 @@ const NAP: Duration = Duration::from_millis(2);
 pub fn run(
     groups: Vec<String>,
     demo: bool,
-    theme: Option<String>,
+    theme: Option<Theme>,
     wire: &WireArgs,
     common: &Common,
 ) -> Result<Exit, CliError> {
     let (config, places) = settings(common)?;
-    let theme = match theme.or(config.theme.clone()) {
-        Some(name) => Theme::named(&name).ok_or_else(|| {
-            CliError::usage(format!("there is no theme \"{name}\": dark, light and mono exist"))
-        })?,
+    let theme = match theme.or_else(|| Theme::named(config.theme.as_deref()?)) {
+        Some(theme) => theme,
         // https://no-color.org: present and not empty.
         None if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) => Theme::mono(),
         None => Theme::dark(),

@@ -21,13 +21,14 @@ use crate::base::resolve::{self, Context, Resolved};
 use crate::base::tap::Depth;
 use crate::base::time::Wall;
 use crate::base::units;
-use crate::config::{Config, Places};
+use crate::config::{self, Config, Places};
 use crate::export::table;
 use crate::model::group::Origin;
 use crate::model::rules::Rule;
 use crate::model::{Settings, filter};
 use crate::net::socket::{Receiver, SocketOptions};
 use crate::net::{iface, limits};
+use crate::ui::theme::Theme;
 
 mod dashboard;
 mod demo;
@@ -135,8 +136,8 @@ struct Cli {
     demo: bool,
 
     /// Colours: dark, light or mono
-    #[arg(long, value_name = "NAME")]
-    theme: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = theme)]
+    theme: Option<Theme>,
 
     /// Give up all privileges for good once the first sockets are open. Afterwards no packet ring, no port below
     /// 1024 and no receive buffer beyond net.core.rmem_max can be had any more, also not for a group that is
@@ -157,8 +158,8 @@ struct Cli {
 struct Common {
     /// Receive buffer to ask for, for each group (as in 4MiB), or for each packet ring; the system's
     /// default without it, 8 MiB for a ring
-    #[arg(long, value_name = "BYTES")]
-    rcvbuf: Option<String>,
+    #[arg(long, value_name = "BYTES", value_parser = config::buffer)]
+    rcvbuf: Option<usize>,
 
     /// How to receive: a socket for each group, or one packet ring for each interface, which is many times
     /// cheaper but needs CAP_NET_RAW and sees what the firewall would keep away
@@ -230,8 +231,8 @@ enum Command {
     /// The same as --demo
     Demo {
         /// Colours: dark, light or mono
-        #[arg(long, value_name = "NAME")]
-        theme: Option<String>,
+        #[arg(long, value_name = "NAME", value_parser = theme)]
+        theme: Option<Theme>,
     },
     /// Print the completions of a shell
     Completions {
@@ -301,19 +302,15 @@ pub enum Format {
     Csv,
 }
 
+fn theme(name: &str) -> Result<Theme, &'static str> {
+    Theme::named(name).ok_or(Theme::NAMES)
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     match units::parse_duration(text) {
         Ok(d) if d.is_zero() => Err("it must be more than nothing".to_owned()),
         Ok(d) => Ok(d),
-        Err(e) => Err(explain(&e)),
-    }
-}
-
-/// A text error in one line with its help.
-fn explain(e: &crate::base::text::TextError) -> String {
-    match &e.help {
-        Some(help) => format!("{}; {help}", e.message),
-        None => e.message.clone(),
+        Err(e) => Err(e.in_a_line()),
     }
 }
 
@@ -518,16 +515,10 @@ fn leg(spec: &str, ifaces: &[Iface]) -> Result<Membership, CliError> {
     }
 }
 
-fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, CliError> {
-    let rcvbuf = match common.rcvbuf.as_ref().or(config.rcvbuf.as_ref()) {
-        None => None,
-        Some(text) => {
-            let bytes = units::parse_size(text)
-                .map_err(|e| CliError::usage(format!("--rcvbuf {text}: {}", explain(&e))))?;
-            Some(usize::try_from(bytes).unwrap_or(usize::MAX).min(1 << 30))
-        }
-    };
-    Ok(SocketOptions { rcvbuf, receiver: Receiver::Native })
+fn socket_options(common: &Common, config: &Config) -> SocketOptions {
+    // The settings were checked when they were read.
+    let by_settings = || config.rcvbuf.as_deref().and_then(|text| config::buffer(text).ok());
+    SocketOptions { rcvbuf: common.rcvbuf.or_else(by_settings), receiver: Receiver::Native }
 }
 
 fn start(ifaces: &[Iface], common: &Common, config: &Config, keep: Settings) -> Result<Session, CliError> {
@@ -549,7 +540,7 @@ fn local_offset(at: Wall) -> i32 {
 fn dashboard(
     groups: Vec<String>,
     demo: bool,
-    theme: Option<String>,
+    theme: Option<Theme>,
     wire: &WireArgs,
     common: &Common,
 ) -> Result<Exit, CliError> {

@@ -12,7 +12,7 @@ use crate::base::group::{Endpoint, SourceFilter, is_ssm};
 use crate::base::iface::IfaceKind;
 use crate::base::units;
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, explain, interfaces, print, privileges, refuse, send};
+use crate::cli::{CliError, Exit, interfaces, print, privileges, refuse, send};
 use crate::engine::command::{PingJob, PingProgress, SendState};
 use crate::engine::pinger::{self, INTERVAL_MIN, PATIENCE_MAX, Told};
 use crate::export::ping::{self as text, Target};
@@ -187,7 +187,7 @@ fn job(args: &PingArgs, usual: PingJob) -> Result<PingJob, CliError> {
     let size = match &args.size {
         None => usual.size as u64,
         Some(text) => {
-            units::parse_size(text).map_err(|e| CliError::usage(format!("--size: {}", explain(&e))))?
+            units::parse_size(text).map_err(|e| CliError::usage(format!("--size: {}", e.in_a_line())))?
         }
     };
     let least = probe::HEADER as u64;

@@ -18,7 +18,7 @@ use crate::base::spec::{IfaceChoice, Spec};
 use crate::base::text;
 use crate::base::units::{self, Rate};
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, explain, interfaces, print, privileges, refuse};
+use crate::cli::{CliError, Exit, interfaces, print, privileges, refuse};
 use crate::engine::command::{
     DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob, SendProgress, SendState, Size,
 };
@@ -277,7 +277,7 @@ pub(super) fn read(path: &std::path::Path) -> Result<Vec<u8>, CliError> {
 
 fn size(text: &str) -> Result<Size, CliError> {
     let one = |t: &str| -> Result<u32, CliError> {
-        let n = units::parse_size(t).map_err(|e| CliError::usage(format!("--size: {}", explain(&e))))?;
+        let n = units::parse_size(t).map_err(|e| CliError::usage(format!("--size: {}", e.in_a_line())))?;
         if n > LARGEST {
             return Err(CliError::usage(format!("--size {t}: a datagram holds {LARGEST} bytes at most")));
         }
@@ -306,7 +306,9 @@ fn plan(args: &SendArgs, size: usize) -> Result<Plan, CliError> {
     }
     let rate_pps = match (&args.rate, args.interval) {
         (Some(text), _) => {
-            match units::parse_rate(text).map_err(|e| CliError::usage(format!("--rate: {}", explain(&e))))? {
+            match units::parse_rate(text)
+                .map_err(|e| CliError::usage(format!("--rate: {}", e.in_a_line())))?
+            {
                 Rate::Packets(pps) => pps,
                 Rate::Bits(bps) => bps / 8.0 / size.max(1) as f64,
             }

@@ -39,8 +39,7 @@ enum Port {
 type Wrong = (usize, String);
 
 fn said(key: &str, at: &Spanned<String>, e: &TextError) -> Wrong {
-    let help = e.help.as_ref().map_or_else(String::new, |h| format!("; {h}"));
-    (at.span().start, format!("{key} = \"{}\": {}{help}", at.get_ref(), e.message))
+    (at.span().start, format!("{key} = \"{}\": {}", at.get_ref(), e.in_a_line()))
 }
 
 fn prefix(key: &str, text: Option<&Spanned<String>>) -> Result<Option<Prefix>, Wrong> {
