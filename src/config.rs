@@ -4,6 +4,7 @@
 //! * `kept` beside it holds the groups of "keep for next time", one spec a line.
 //! * `recent` in the state folder holds the groups joined before, offered again in the join dialog.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::model::rules::Rule;
 mod rules;
 
 use crate::net::privilege;
+use crate::ui::keymap::KeyMap;
 use crate::ui::theme::Theme;
 
 /// Specs that are remembered.
@@ -75,8 +77,34 @@ pub struct Config {
     /// a stream counts.
     #[serde(skip)]
     pub rules: Vec<Rule>,
-    /// The same as it is written.
+    /// Which key does what on the dashboard.
+    #[serde(skip)]
+    pub keymap: KeyMap,
+    /// The rules as they are written.
     protocol: Vec<Spanned<rules::Entry>>,
+    /// The keys as they are written, by the names of the actions.
+    keys: BTreeMap<String, Spanned<Keys>>,
+}
+
+/// The keys of an action.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected a key, as in \"J\", or a list of them")]
+enum Keys {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// The key map of the `[keys]` table.
+fn keymap(text: &str, written: &BTreeMap<String, Spanned<Keys>>) -> Result<KeyMap, String> {
+    let list = |keys: &Keys| match keys {
+        Keys::One(key) => vec![key.clone()],
+        Keys::Many(keys) => keys.clone(),
+    };
+    let changes: Vec<_> = written.iter().map(|(name, keys)| (name.as_str(), list(keys.get_ref()))).collect();
+    KeyMap::with(&changes).map_err(|(at, message)| {
+        let start = written.values().nth(at).map_or(0, |keys| keys.span().start);
+        format!("line {}: {message}", rules::line(text, start))
+    })
 }
 
 /// Where the files are.
@@ -158,6 +186,7 @@ impl Config {
     fn parse(text: &str) -> Result<Config, String> {
         let mut config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
         config.rules = rules::read(text, &config.protocol)?;
+        config.keymap = keymap(text, &config.keys)?;
         if let Some(theme) = &config.theme
             && Theme::named(theme).is_none()
         {
@@ -211,6 +240,7 @@ fn write(path: &Path, head: &str, all: &[String]) -> Result<(), ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::keys::Cmd;
 
     #[test]
     fn the_sample_is_valid_and_holds_only_defaults() {
@@ -226,6 +256,22 @@ mod tests {
         for (size, why) in [("x", "expected a number"), ("0", "1 byte"), ("4GiB", "1GiB")] {
             let e = Config::parse(&format!("rcvbuf = \"{size}\"")).unwrap_err();
             assert!(e.contains(&format!("rcvbuf = \"{size}\"")) && e.contains(why), "{e}");
+        }
+    }
+
+    #[test]
+    fn keys_are_read_and_what_is_wrong_with_one_has_its_line() {
+        let config = Config::parse("[keys]\nleave = \"f8\"\njoin = [\"ins\", \"J\"]\ntap = []\n").unwrap();
+        let caps = [Cmd::Leave, Cmd::Join, Cmd::Tap, Cmd::Quit].map(|c| config.keymap.cap(c));
+        assert_eq!(caps, ["F8", "Ins", ":tap", "q"]);
+        for (line, place, why) in [
+            ("levae = \"x\"", "line 3: there is no action \"levae\"", "leave"),
+            ("leave = \"hyper-x\"", "line 3: leave = \"hyper-x\"", "is no key"),
+            ("leave = \"s\"", "line 3: leave = \"s\": this is the key of send-test too", "another"),
+            ("leave = 5", "line 3", "expected a key"),
+        ] {
+            let e = Config::parse(&format!("[keys]\nup = \"K\"\n{line}\n")).expect_err(line);
+            assert!(e.contains(place) && e.contains(why), "{line}: {e}");
         }
     }
 

@@ -29,6 +29,7 @@ use crate::model::{Model, Settings};
 use crate::net::{clock, limits, ring};
 use crate::ui::action::Action;
 use crate::ui::dialogs::Standard;
+use crate::ui::keymap::KeyMap;
 use crate::ui::layer::Ctx;
 use crate::ui::screen::{self, Screen};
 use crate::ui::terminal::{self, Terminal};
@@ -104,6 +105,7 @@ pub fn run(
         scene: Scene {
             session,
             theme,
+            keys: config.keymap.clone(),
             recent,
             host: limits::hostname().unwrap_or_else(|| "this host".to_owned()),
             frozen: None,
@@ -157,6 +159,7 @@ fn first_rows(
 struct Scene {
     session: Session,
     theme: Theme,
+    keys: KeyMap,
     recent: Vec<String>,
     host: String,
     /// The model as it was when the screen was paused.
@@ -170,6 +173,7 @@ impl Scene {
         Ctx {
             model: self.frozen.as_deref().unwrap_or(live),
             theme: &self.theme,
+            keys: &self.keys,
             now: live.now(),
             utc_offset_s: self.utc_offset_s,
             names: &self.session.names,

@@ -268,7 +268,12 @@ fn words(at: &Shared, ctx: &Ctx<'_>, e: Option<&Examined>, report: Option<&Repor
         Some(e) if e.running => "measuring …".to_owned(),
         _ => String::new(),
     };
-    Words { title, right, bottom_right: "c: copy the remedy".into(), ..Words::default() }
+    Words {
+        title,
+        right,
+        bottom_right: format!("{}: copy the remedy", ctx.key(Cmd::Copy)),
+        ..Words::default()
+    }
 }
 
 impl Pane for Doctor {
@@ -284,8 +289,11 @@ impl Pane for Doctor {
         self.body = inner;
         self.drawn.clear();
         if at.group(ctx).is_some_and(|g| !g.is_joined()) {
-            let line = "this group is seen on the wire and not joined: + joins it, then it can be examined";
-            return empty(buf, inner, &[line.to_owned()], theme.dim);
+            let line = format!(
+                "this group is seen on the wire and not joined: {} joins it, then it can be examined",
+                ctx.key(Cmd::JoinNow)
+            );
+            return empty(buf, inner, &[line], theme.dim);
         }
         let Some(report) = report else {
             let lines = match e.and_then(|e| e.outcome.as_ref()) {

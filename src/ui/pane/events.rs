@@ -138,7 +138,7 @@ impl Pane for Events {
             right: if selected.is_none() {
                 "following ▾".into()
             } else {
-                "standing still · f follows".into()
+                format!("standing still · {} follows", ctx.key(Cmd::Follow))
             },
             bottom: forgotten,
             bottom_right: if at.filter.is_set() || self.of_stream {
@@ -152,7 +152,7 @@ impl Pane for Events {
             let line = if self.of_stream && !at.filter.is_set() {
                 "nothing has happened to this stream yet".into()
             } else if at.filter.is_set() && log.next() > 0 {
-                nothing_matches(at)
+                nothing_matches(at, ctx)
             } else {
                 "nothing has happened yet: joins, new sources, silence and interface changes stand here"
                     .into()

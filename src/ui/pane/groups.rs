@@ -236,7 +236,7 @@ impl Groups {
             put(buf, left - 2, y, 1, sign, style);
         }
         let placed = self.grid.placed().to_vec();
-        let message = message(g, now);
+        let message = message(g, ctx);
         let room_right = placed.last().map_or(0, |p| p.x + p.width);
         for p in &placed {
             let (text, style) = match p.column {
@@ -259,7 +259,11 @@ impl Groups {
                         p.x + 1,
                         y,
                         room - 1,
-                        &format!("{message} · s: send a test · 4: network"),
+                        &format!(
+                            "{message} · {}: send a test · {}: network",
+                            ctx.key(Cmd::SendTest),
+                            ctx.key(Cmd::View('4'))
+                        ),
                         style,
                     );
                     break;
@@ -448,15 +452,18 @@ impl Pane for Groups {
         let inner = frame(area, buf, ctx.theme, focused, &self.words(shown, at, ctx));
         if shown == 0 {
             let lines = if at.filter.is_set() {
-                vec![nothing_matches(at)]
+                vec![nothing_matches(at, ctx)]
             } else if self.scope == Scope::Joined {
-                vec!["no group is joined here · J joins one".to_owned()]
+                vec![format!("no group is joined here · {} joins one", ctx.key(Cmd::Join))]
             } else if self.scope == Scope::Wire {
                 super::wire::quiet(at, ctx)
             } else {
                 vec![
                     "no group is joined".to_owned(),
-                    "J joins one: 239.1.1.1:5004, [ff02::fb]:5353, or a name such as mdns".to_owned(),
+                    format!(
+                        "{} joins one: 239.1.1.1:5004, [ff02::fb]:5353, or a name such as mdns",
+                        ctx.key(Cmd::Join)
+                    ),
                 ]
             };
             self.grid.hidden.set(hidden);
@@ -470,7 +477,7 @@ impl Pane for Groups {
                 Some(c) if c.not_delivered > 0 => ctx.theme.bad,
                 _ => advice_style(g, ctx),
             };
-            Some((advice(g, compared, now)?, style))
+            Some((advice(g, compared, ctx)?, style))
         };
         let shown_group = at.group(ctx).filter(|g| self.shows(g, at));
         let advice = shown_group.and_then(|g| foretold(g).or_else(|| stands(g)));

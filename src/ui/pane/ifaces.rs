@@ -215,7 +215,7 @@ impl Pane for Ifaces {
         let inner = frame(area, buf, ctx.theme, focused, &words);
         if self.grid.rows().is_empty() {
             let line = if at.filter.is_set() && !ctx.model.ifaces().is_empty() {
-                nothing_matches(at)
+                nothing_matches(at, ctx)
             } else {
                 "the interfaces are not known yet".to_owned()
             };

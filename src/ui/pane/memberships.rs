@@ -294,9 +294,12 @@ impl Pane for Memberships {
         let inner = frame(area, buf, ctx.theme, focused, &words);
         let (Some(link), false) = (link, self.groups.is_empty()) else {
             let line = if at.filter.is_set() {
-                nothing_matches(at)
+                nothing_matches(at, ctx)
             } else {
-                "nothing is joined on this interface, and nobody was heard to: J joins a group".to_owned()
+                format!(
+                    "nothing is joined on this interface, and nobody was heard to: {} joins a group",
+                    ctx.key(Cmd::Join)
+                )
             };
             return empty(buf, inner, &[line], ctx.theme.dim);
         };
@@ -334,7 +337,8 @@ impl Pane for Memberships {
                         && Some(&g.membership.iface) == at.iface.as_ref()
                 };
                 let Some(id) = ctx.model.groups().find(of).map(|g| g.id) else {
-                    at.message = Some("mcscope does not watch this group: J joins it".to_owned());
+                    at.message =
+                        Some(format!("mcscope does not watch this group: {} joins it", ctx.key(Cmd::Join)));
                     return Reply::Done;
                 };
                 at.select_group(Some(id));

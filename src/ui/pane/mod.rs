@@ -129,6 +129,6 @@ pub fn movement(cmd: Cmd, height: usize) -> Option<isize> {
 }
 
 /// What a pane says that is empty because of the filter.
-pub fn nothing_matches(at: &Shared) -> String {
-    format!("nothing here matches “{}” · Esc clears the filter", at.filter.text())
+pub fn nothing_matches(at: &Shared, ctx: &Ctx<'_>) -> String {
+    format!("nothing here matches “{}” · {} clears the filter", at.filter.text(), ctx.key(Cmd::Back))
 }

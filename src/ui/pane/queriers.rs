@@ -273,9 +273,9 @@ impl Pane for Queriers {
         let inner = frame(area, buf, ctx.theme, focused, &words);
         if self.rows.is_empty() {
             let line = if at.filter.is_set() {
-                nothing_matches(at)
+                nothing_matches(at, ctx)
             } else {
-                "no interface has joined a group: J joins one".to_owned()
+                format!("no interface has joined a group: {} joins one", ctx.key(Cmd::Join))
             };
             return empty(buf, inner, &[line], ctx.theme.dim);
         }

@@ -67,8 +67,10 @@ pub(super) fn quiet(at: &Shared, ctx: &Ctx<'_>) -> Vec<String> {
         Some(Depth::All) => {
             "a switch that snoops sends only what somebody behind this port joined".to_owned()
         }
-        _ => "A asks the adapter for what its filter keeps away; a snooping switch sends only what is joined"
-            .to_owned(),
+        _ => format!(
+            "{} asks the adapter for what its filter keeps away; a snooping switch sends only what is joined",
+            ctx.key(Cmd::TapAll)
+        ),
     });
     lines
 }
@@ -84,7 +86,10 @@ fn without(at: &Shared, ctx: &Ctx<'_>) -> Vec<String> {
         Some((error, remedy)) => {
             lines.push(visible(error, 400));
             lines.extend(remedy.map(|r| visible(r, 400)));
-            lines.push("Everything else works without it. · c copies the command".to_owned());
+            lines.push(format!(
+                "Everything else works without it. · {} copies the command",
+                ctx.key(Cmd::Copy)
+            ));
         }
         None if ctx.model.wire().depth().shows_groups() => {
             let name = at.iface.as_deref().unwrap_or("it");

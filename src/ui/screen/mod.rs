@@ -26,7 +26,7 @@ use crate::ui::dialogs::Dialogs;
 use crate::ui::filter::Filter;
 use crate::ui::format::clip;
 use crate::ui::header::{self, Status};
-use crate::ui::keys::{Cmd, KeyMap, Situation};
+use crate::ui::keys::{Cmd, Situation};
 use crate::ui::layer::{Ctx, Layer, Outcome};
 use crate::ui::pane::{Kind, Pane};
 use crate::ui::pane::{feed, notes};
@@ -89,7 +89,6 @@ impl Typing {
 /// The dashboard.
 pub struct Screen {
     dialogs: Box<dyn Dialogs>,
-    keys: KeyMap,
     views: Vec<View>,
     current: usize,
     /// The views that were opened from one another, as far as they can be gone back through.
@@ -117,7 +116,6 @@ impl Screen {
         });
         Screen {
             dialogs: settings.dialogs,
-            keys: KeyMap::default(),
             views: views.collect(),
             current: 0,
             came_from: Vec::new(),
@@ -246,7 +244,7 @@ impl Screen {
 
     fn key(&mut self, key: KeyEvent, ctx: &Ctx<'_>) {
         self.shared.message = None;
-        let cmd = self.keys.get(key);
+        let cmd = ctx.keys.get(key);
         // These work whatever is open; `q` is a letter in a text.
         if matches!(cmd, Some(Cmd::Suspend | Cmd::Redraw)) || is_ctrl_c(key) {
             return self.run(cmd.unwrap_or(Cmd::Quit), ctx);

@@ -47,7 +47,7 @@ fn keys_become_actions_on_the_selected_group() {
 fn what_does_not_work_here_says_so_and_does_nothing() {
     let mut d = desk();
     assert_eq!(d.keys("t"), []);
-    d.expect("nothing to do that to here");
+    d.expect("the join of this group did not fail");
     assert_eq!(d.keys("b"), []);
     let mut d = Desk::new(World::new(), 80, 24);
     assert_eq!(d.keys("sLrxSb<enter>"), []);

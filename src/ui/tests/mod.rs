@@ -3,6 +3,7 @@
 mod announced;
 mod doctor;
 mod feeds;
+mod keymap;
 mod keys;
 mod network;
 mod screens;
