@@ -3,6 +3,7 @@
 //! * `config.toml` in the configuration folder is the user's; mcscope only reads it.
 //! * `kept` beside it holds the groups of "keep for next time", one spec a line.
 //! * `recent` in the state folder holds the groups joined before, offered again in the join dialog.
+//! * `tables.toml` beside it holds how the dashboard's tables were sorted and which columns they had.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,10 +19,12 @@ use crate::base::units;
 use crate::model::rules::Rule;
 
 mod rules;
+mod tables;
 
 use crate::net::privilege;
 use crate::ui::keymap::KeyMap;
 use crate::ui::theme::Theme;
+use crate::ui::widget::table::Arrangement;
 
 /// Specs that are remembered.
 const RECENT_MAX: usize = 50;
@@ -158,6 +161,33 @@ impl Places {
         lines(&self.recent_file())
     }
 
+    fn tables_file(&self) -> PathBuf {
+        self.state.join("tables.toml")
+    }
+
+    /// How the dashboard's tables were arranged when it was last quit, by their names.
+    ///
+    /// # Errors
+    /// When the file holds something else.
+    pub fn tables(&self) -> Result<BTreeMap<String, Arrangement>, ConfigError> {
+        let path = self.tables_file();
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        tables::read(&text).map_err(|message| ConfigError::Parse { path, message })
+    }
+
+    /// Remembers how the dashboard's tables are arranged.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remember_tables(&self, all: &BTreeMap<String, Arrangement>) -> Result<(), ConfigError> {
+        let path = self.tables_file();
+        // Where nothing was ever arranged there is nothing to write.
+        if all.is_empty() && !path.exists() {
+            return Ok(());
+        }
+        write(&path, "# Written by mcscope at its end.\n", &[tables::written(all)])
+    }
+
     /// Remembers the groups joined, the last first.
     ///
     /// # Errors
@@ -286,5 +316,27 @@ mod tests {
         assert_eq!(places.kept(), ["239.1.1.1:5004", "mdns%eth0"]);
         places.remember(&["b".into(), "a".into()]).unwrap();
         assert_eq!(places.recent(), ["b", "a"]);
+    }
+
+    #[test]
+    fn how_tables_are_arranged_is_there_next_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { config: dir.path().join("c"), state: dir.path().join("s") };
+        assert_eq!(places.tables().unwrap(), BTreeMap::new());
+        places.remember_tables(&BTreeMap::new()).unwrap();
+        assert!(!places.tables_file().exists());
+        let by = Arrangement {
+            sort: "bit/s with headers".into(),
+            descending: true,
+            hidden: vec!["last seen".into(), "NET (lost)".into()],
+        };
+        let all = BTreeMap::from([("live groups".to_owned(), by)]);
+        places.remember_tables(&all).unwrap();
+        assert_eq!(places.tables().unwrap(), all);
+        places.remember_tables(&BTreeMap::new()).unwrap();
+        assert_eq!(places.tables().unwrap(), BTreeMap::new());
+        fs::write(places.tables_file(), "[\"live groups\"]\nsort = 5\n").unwrap();
+        let e = places.tables().unwrap_err().to_string();
+        assert!(e.contains("tables.toml") && e.contains("line 2"), "{e}");
     }
 }

@@ -294,6 +294,37 @@ fn groups_of_the_settings_and_kept_ones_are_joined_and_recent_ones_offered() {
 }
 
 #[test]
+fn keys_of_the_settings_hold_and_tables_stay_as_they_were_arranged() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config/mcscope/config.toml", "[keys]\nsort-order = \"f9\"\nquit = \"Q\"\n");
+    let group = on_lo(own_group(23016));
+    let mut term = dashboard(&sandbox, None, &group, SIZE);
+    wait_row(&mut term, &["23016", "lo", "○"]);
+    wait_row(&mut term, &["J join", "Q quit"]);
+    term.wait_text("sorted by bit/s ▾");
+    term.type_keys("o<f9>");
+    term.wait_text("sorted by bit/s ▴");
+    term.type_keys("Q");
+    assert_eq!(shell_code(term.wait_exit()), 0);
+    let mut term = dashboard(&sandbox, None, &group, SIZE);
+    wait_row(&mut term, &["23016", "lo", "○"]);
+    term.wait_text("sorted by bit/s ▴");
+    term.type_keys("<f9>");
+    term.wait_text("sorted by bit/s ▾");
+    term.type_keys("Q");
+    assert_eq!(shell_code(term.wait_exit()), 0);
+
+    sandbox.write("config/mcscope/config.toml", "[keys]\nleave = \"s\"\n");
+    let mut term = dashboard(&sandbox, None, &group, SIZE);
+    assert_eq!(shell_code(term.wait_exit()), 2);
+    assert!(
+        term.text().contains("line 2: leave = \"s\": this is the key of send-test too"),
+        "{}",
+        term.report()
+    );
+}
+
+#[test]
 fn colours_are_left_out_where_they_are_not_wanted() {
     let sandbox = Sandbox::new();
     let coloured = |term: &Term| {

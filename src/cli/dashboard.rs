@@ -118,15 +118,24 @@ pub fn run(
         looked_at: None,
         exit: None,
     };
+    match dash.places.as_ref().map(Places::tables) {
+        Some(Ok(tables)) => dash.screen.arrange(&tables),
+        Some(Err(e)) => dash.note(format!("the tables are as at first: {e}")),
+        None => {}
+    }
     let outcome = dash.run();
     dash.terminal.leave();
     // The senders before the listeners: nothing is sent that nobody would count.
     drop(senders);
     dash.scene.session.stop(|_, _| {}, |_, _| {});
-    if let (Some(places), false) = (&dash.places, dash.scene.recent.is_empty())
-        && let Err(e) = places.remember(&dash.scene.recent)
-    {
-        eprintln!("mcscope: {e}");
+    if let Some(places) = &dash.places {
+        let recent = &dash.scene.recent;
+        let kept = if recent.is_empty() { Ok(()) } else { places.remember(recent) };
+        for e in
+            [kept, places.remember_tables(&dash.screen.arrangements())].into_iter().filter_map(Result::err)
+        {
+            eprintln!("mcscope: {e}");
+        }
     }
     outcome.map_err(no_terminal)?;
     Ok(dash.exit.unwrap_or(Exit::Done))

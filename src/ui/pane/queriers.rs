@@ -20,7 +20,7 @@ use crate::model::seen::TapState;
 use crate::ui::format::{clip_middle, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
-use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
+use crate::ui::pane::{Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
 use crate::ui::widget::table::{Column, Grid, Key, Widths};
@@ -316,8 +316,8 @@ impl Pane for Queriers {
         self.select(self.grid.moved(self.place(), lines), at);
     }
 
-    fn choice(&self) -> Option<Choice> {
-        Some(Choice { columns: COLUMNS, hidden: self.grid.hidden.clone() })
+    fn table(&mut self) -> Option<(&'static [Column], &mut Grid)> {
+        Some((COLUMNS, &mut self.grid))
     }
 
     fn copy(&self, _at: &Shared, ctx: &Ctx<'_>) -> Option<String> {

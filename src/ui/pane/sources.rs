@@ -17,7 +17,7 @@ use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::feed;
 use crate::ui::pane::groups::spec;
-use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
+use crate::ui::pane::{Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
 use crate::ui::widget::strip::{self, Cut};
@@ -335,8 +335,8 @@ impl Pane for Sources {
         self.select(self.grid.moved(selected, lines), at, ctx);
     }
 
-    fn choice(&self) -> Option<Choice> {
-        Some(Choice { columns: COLUMNS, hidden: self.grid.hidden.clone() })
+    fn table(&mut self) -> Option<(&'static [Column], &mut Grid)> {
+        Some((COLUMNS, &mut self.grid))
     }
 
     fn copy(&self, at: &Shared, _ctx: &Ctx<'_>) -> Option<String> {

@@ -11,9 +11,10 @@ use crate::ui::format::tally;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::groups::Groups;
-use crate::ui::pane::{Choice, Kind, Pane, Reply};
+use crate::ui::pane::{Kind, Pane, Reply};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, frame, put, wrap};
+use crate::ui::widget::table::{Column, Grid};
 
 /// What a tap would show.
 const WOULD_SHOW: &str = "A tap shows every group that is on the wire here, joined or not: who sends, how much, \
@@ -144,8 +145,8 @@ impl Pane for WirePane {
         }
     }
 
-    fn choice(&self) -> Option<Choice> {
-        self.table.choice()
+    fn table(&mut self) -> Option<(&'static [Column], &mut Grid)> {
+        self.table.table()
     }
 
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {

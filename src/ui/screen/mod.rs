@@ -2,7 +2,7 @@
 //! events into [`Action`]s and draws itself from what it is given to read.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -33,6 +33,7 @@ use crate::ui::pane::{feed, notes};
 use crate::ui::shared::Shared;
 use crate::ui::view::{Plan, VIEWS, ViewRow};
 use crate::ui::widget::frame::{empty, put, put_right};
+use crate::ui::widget::table::{Arrangement, Column, Grid};
 
 mod run;
 
@@ -130,6 +131,34 @@ impl Screen {
             totals: None,
             asked: HashSet::new(),
             asked_in: (0, 0),
+        }
+    }
+
+    /// The tables that somebody arranged, by name.
+    pub fn arrangements(&mut self) -> BTreeMap<String, Arrangement> {
+        let mut all = BTreeMap::new();
+        self.each_table(|name, columns, grid| all.extend(grid.arranged(columns).map(|a| (name, a))));
+        all
+    }
+
+    /// Arranges the tables of these names so.
+    pub fn arrange(&mut self, all: &BTreeMap<String, Arrangement>) {
+        self.each_table(|name, columns, grid| {
+            if let Some(a) = all.get(&name) {
+                grid.arrange(columns, a);
+            }
+        });
+    }
+
+    /// All tables, with a name that stays the same from run to run.
+    fn each_table(&mut self, mut each: impl FnMut(String, &'static [Column], &mut Grid)) {
+        for v in &mut self.views {
+            for pane in &mut v.panes {
+                let name = format!("{} {}", v.row.title.to_lowercase(), pane.kind().word());
+                if let Some((columns, grid)) = pane.table() {
+                    each(name, columns, grid);
+                }
+            }
         }
     }
 

@@ -73,8 +73,8 @@ impl Screen {
                 self.layers.push(Box::new(Palette::new(situation, self.chosen.clone())));
             }
             Cmd::Columns => {
-                if let Some(choice) = v.panes[v.focus].choice() {
-                    self.layers.push(Box::new(Chooser::new(choice)));
+                if let Some((columns, grid)) = v.panes[v.focus].table() {
+                    self.layers.push(Box::new(Chooser::new(columns, grid.hidden.clone())));
                 }
             }
             Cmd::NextField | Cmd::PrevField => fields::jump(cmd == Cmd::NextField, &mut self.shared, ctx),

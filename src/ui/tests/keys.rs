@@ -468,6 +468,26 @@ fn columns_can_be_taken_away_and_come_back() {
 }
 
 #[test]
+fn how_tables_are_arranged_can_be_taken_to_another_screen() {
+    let mut d = desk();
+    assert!(d.screen.arrangements().is_empty(), "as at first");
+    d.keys("<home>o>");
+    d.keys("w");
+    // The column is the third of the list.
+    d.keys("jj<space><esc>");
+    d.keys("4o");
+    let all = d.screen.arrangements();
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["live groups", "network interfaces"]);
+    assert_eq!(all["live groups"].hidden, ["interface"]);
+    let mut other = desk();
+    other.screen.arrange(&all);
+    other.draw();
+    assert_eq!(other.screen.arrangements(), all);
+    assert!(!other.lines()[3].contains("IFACE"), "{}", other.text());
+    other.expect(&format!("sorted by {} ▴", all["live groups"].sort));
+}
+
+#[test]
 fn zoom_gives_a_pane_the_whole_screen() {
     let mut d = desk();
     d.keys("<tab><tab>z");

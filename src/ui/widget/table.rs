@@ -166,6 +166,18 @@ impl Key<'_> {
     }
 }
 
+/// How somebody arranged a table, by the names of its columns: it means the same in a version that has
+/// others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrangement {
+    /// The column sorted by.
+    pub sort: String,
+    /// Whether the largest stands first.
+    pub descending: bool,
+    /// The columns taken away.
+    pub hidden: Vec<String>,
+}
+
 /// A table's state.
 pub struct Grid {
     /// Columns that the user took away, a bit each; shared with the column chooser.
@@ -174,6 +186,8 @@ pub struct Grid {
     pub sort: usize,
     /// Whether the largest stands first.
     pub descending: bool,
+    /// The same at first.
+    first: (usize, bool),
     offset: usize,
     rows: Vec<u32>,
     sorted: usize,
@@ -190,6 +204,7 @@ impl Grid {
             hidden: Rc::default(),
             sort,
             descending,
+            first: (sort, descending),
             offset: 0,
             rows: Vec::new(),
             sorted: 0,
@@ -198,6 +213,26 @@ impl Grid {
             head: Rect::default(),
             body: Rect::default(),
         }
+    }
+
+    /// How it was arranged; `None` while it is as at first.
+    pub fn arranged(&self, columns: &[Column]) -> Option<Arrangement> {
+        let name = |c: &Column| c.name.to_owned();
+        let away = |i: usize| self.hidden.get() & (1 << i) != 0;
+        ((self.sort, self.descending) != self.first || self.hidden.get() != 0).then(|| Arrangement {
+            sort: columns.get(self.sort).map(name).unwrap_or_default(),
+            descending: self.descending,
+            hidden: (0..columns.len()).filter(|&i| away(i)).map(|i| name(&columns[i])).collect(),
+        })
+    }
+
+    /// Arranges it so, as far as it has such columns. The first one stays: it says what a row is.
+    pub fn arrange(&mut self, columns: &[Column], a: &Arrangement) {
+        if let Some(sort) = columns.iter().position(|c| c.name == a.sort) {
+            (self.sort, self.descending) = (sort, a.descending);
+        }
+        let away = |i: &usize| a.hidden.iter().any(|name| name == columns[*i].name);
+        self.hidden.set((1..columns.len()).filter(away).fold(0, |bits, i| bits | 1 << i));
     }
 
     /// The rows in order, as far as they are in order.
