@@ -215,12 +215,16 @@ enum Command {
     /// Say why a group does not arrive, and what to do about it
     Doctor(doctor::DoctorArgs),
     /// List the interfaces, their addresses, and which are joined by default
+    #[command(after_help = "Examples:\n  mcscope interfaces\n  mcscope interfaces --json")]
     Interfaces {
         /// As JSON
         #[arg(long)]
         json: bool,
     },
     /// Search the registry of well-known groups
+    #[command(
+        after_help = "Examples:\n  mcscope groups\n  mcscope groups mdns\n  mcscope groups 224.0.1 --json"
+    )]
     Groups {
         /// Words to look for: a name, an address, a protocol
         query: Vec<String>,
@@ -229,21 +233,33 @@ enum Command {
         json: bool,
     },
     /// The same as --demo
+    #[command(after_help = "Examples:\n  mcscope demo\n  mcscope demo --theme light")]
     Demo {
         /// Colours: dark, light or mono
         #[arg(long, value_name = "NAME", value_parser = theme)]
         theme: Option<Theme>,
     },
     /// Print the completions of a shell
+    #[command(
+        after_help = "Examples:\n  mcscope completions bash > ~/.local/share/bash-completion/completions/mcscope\n  mcscope completions fish > ~/.config/fish/completions/mcscope.fish"
+    )]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page (roff)
+    #[command(after_help = "Examples:\n  mcscope man | man -l -")]
     Man,
 }
 
+const WATCH_EXAMPLES: &str = "Examples:
+  mcscope watch 239.1.1.1:5004
+  mcscope watch 239.1.1.1:5004 --format json --stats-only --duration 30s
+  mcscope watch mdns ssdp --filter 'source 10.1.2.0/24' --count 20
+  mcscope watch --pair 239.1.1.1%eth0:5004 239.1.1.1%eth1:5004";
+
 #[derive(Args)]
+#[command(after_help = WATCH_EXAMPLES)]
 struct WatchArgs {
     /// Groups to watch
     #[arg(value_name = "GROUP", required_unless_present_any = ["pair", "wire", "no_join"])]
@@ -263,11 +279,11 @@ struct WatchArgs {
     format: Format,
 
     /// Statistics this often
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    #[arg(long, short_alias = 'i', value_name = "TIME", default_value = "1s", value_parser = duration)]
     interval: Duration,
 
     /// End after this time, as in 30s
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, alias = "for", value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
 
     /// Print only packets that match, as in 'rtp and lost > 0'; --count counts these, statistics and
@@ -276,7 +292,7 @@ struct WatchArgs {
     filter: Option<String>,
 
     /// End after so many datagrams over all groups
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, short_alias = 'c', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
     /// No packets, only events and statistics

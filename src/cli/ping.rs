@@ -20,10 +20,17 @@ use crate::net::clock;
 use crate::net::wake::Waker;
 use crate::wire::{probe, ssmping};
 
+const EXAMPLES: &str = "Examples:
+  mcscope respond 239.1.1.1:5004                             on the other hosts
+  mcscope ping 239.1.1.1:5004 -c 10
+  mcscope ping 239.1.1.1%eth0:5004 -c 100 -i 10ms --ttl 16   past routers
+  mcscope ping 239.1.1.234%eth0:5004 --ssmping 192.0.2.7     an ssmping server";
+
 /// Largest UDP payload over IPv4.
 const LARGEST: u64 = 65_507;
 
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct PingArgs {
     /// The group to ping, as 239.1.1.1:5004 or 239.1.1.1%eth0:5004; answers come from every mcscope that
     /// responds there (`mcscope respond`, or r on the dashboard)

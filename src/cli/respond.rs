@@ -15,7 +15,12 @@ use crate::model::Settings;
 use crate::model::group::{JoinState, Origin};
 use crate::net::clock;
 
+const EXAMPLES: &str = "Examples:
+  mcscope respond 239.1.1.1:5004
+  mcscope respond 239.1.1.1%eth0:5004 --any --duration 1h   also what is no probe";
+
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct RespondArgs {
     /// Groups to answer on
     #[arg(value_name = "GROUP", required = true)]
@@ -26,7 +31,7 @@ pub(super) struct RespondArgs {
     any: bool,
 
     /// End after this time, as in 30s
-    #[arg(long, value_name = "TIME", value_parser = super::duration)]
+    #[arg(long, alias = "for", value_name = "TIME", value_parser = super::duration)]
     duration: Option<Duration>,
 
     #[command(flatten)]

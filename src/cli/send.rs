@@ -26,6 +26,12 @@ use crate::engine::sender::{self, Told};
 use crate::net::privilege;
 use crate::net::wake::Waker;
 
+const EXAMPLES: &str = "Examples:
+  mcscope send 239.1.1.1:5004                                one probe
+  mcscope send 239.1.1.1%eth0:5004 --rate 100 --duration 10s
+  mcscope send 239.1.1.1:5004 --text 'hello\\n' --ttl 16     past routers
+  mcscope send 239.1.1.1:5004 --ping --await-reply           who answers";
+
 /// Groups that one command sends to.
 const TARGETS_MAX: usize = 64;
 /// The progress bar appears when a send takes longer than this.
@@ -34,6 +40,7 @@ const MOMENT: Duration = Duration::from_millis(700);
 const LARGEST: u64 = 65_507;
 
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct SendArgs {
     /// The group to send to, as 239.1.1.1:5004 or 239.1.1.1%eth0:5004
     #[arg(value_name = "GROUP")]
@@ -64,7 +71,7 @@ pub(super) struct SendArgs {
     rate: Option<String>,
 
     /// Time between datagrams (or bursts), as in 10ms
-    #[arg(long = "interval", id = "send_interval", value_name = "TIME", value_parser = super::duration)]
+    #[arg(long = "interval", short = 'i', id = "send_interval", value_name = "TIME", value_parser = super::duration)]
     interval: Option<Duration>,
 
     /// Datagrams back to back at a time
@@ -72,15 +79,15 @@ pub(super) struct SendArgs {
     burst: u32,
 
     /// Stop after this time
-    #[arg(long, value_name = "TIME", value_parser = super::duration)]
+    #[arg(long, alias = "for", value_name = "TIME", value_parser = super::duration)]
     duration: Option<Duration>,
 
     /// Payload size in bytes, or a range as in 100-1400 for a random one each time
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, short = 's', value_name = "BYTES")]
     size: Option<String>,
 
     /// TTL or hop limit; 1 stops at the first router
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, short = 't', default_value_t = 1)]
     ttl: u8,
 
     /// DSCP as a number (0 to 63) or a name (EF, AF41, CS6)

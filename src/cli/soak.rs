@@ -30,14 +30,20 @@ const PROGRESS: Duration = Duration::from_secs(1);
 /// Time moves on in the model this often.
 const TICK: Duration = Duration::from_millis(250);
 
+const EXAMPLES: &str = "Examples:
+  mcscope soak 239.1.1.1:5004                               past the time after which switches forget
+  mcscope soak 239.1.1.1+4%eth0:5004 --for 1h --json
+  sudo mcscope soak 239.1.1.1:5004 --pause 500ms            with the queries heard on the wire";
+
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct SoakArgs {
     /// Groups to keep
     #[arg(value_name = "GROUP", required = true)]
     groups: Vec<String>,
 
     /// How long, as in 10m; switches forget a membership within 4 min 35 s of its last report
-    #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = super::duration)]
+    #[arg(long = "for", alias = "duration", value_name = "TIME", default_value = "10m", value_parser = super::duration)]
     span: Duration,
 
     /// A time without datagrams that counts as a pause; ten times the usual gap without it, and at least
