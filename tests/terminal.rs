@@ -50,6 +50,37 @@ fn every_way_to_end_it_gives_the_terminal_back() {
     }
 }
 
+/// Not a test by itself: takes the terminal as the dashboard does, and panics.
+#[test]
+#[ignore = "started by the test below, in a terminal of its own"]
+fn a_program_that_panics() {
+    let Ok(place) = std::env::var("MCSCOPE_TEST_PANIC") else { return };
+    let _terminal = mcscope::ui::terminal::Terminal::enter().expect("a terminal");
+    if place == "thread" {
+        let _ = std::thread::spawn(|| panic!("the other thread is at fault")).join();
+        // Nobody ends this thread: the hook has to.
+        loop {
+            std::thread::park();
+        }
+    }
+    panic!("this thread is at fault");
+}
+
+#[test]
+fn a_panic_of_any_thread_gives_the_terminal_back_before_it_is_told() {
+    let sandbox = Sandbox::new();
+    for (place, said) in [("here", "this thread is at fault"), ("thread", "the other thread is at fault")] {
+        let mut command = sandbox.command(std::env::current_exe().expect("this test"));
+        command.args(["--exact", "a_program_that_panics", "--ignored", "--nocapture"]);
+        command.env("MCSCOPE_TEST_PANIC", place);
+        let mut term = Term::spawn(command, SIZE.0, SIZE.1);
+        assert_eq!(shell_code(term.wait_exit()), 101, "{place}\n{}", term.report());
+        assert!(String::from_utf8_lossy(term.raw()).contains("\x1b[?1049h"), "the screen was never taken");
+        term.assert_restored();
+        assert!(term.text().contains(said), "{place}\n{}", term.report());
+    }
+}
+
 #[test]
 fn a_terminal_that_is_closed_ends_it() {
     let sandbox = Sandbox::new();
