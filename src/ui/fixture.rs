@@ -320,6 +320,17 @@ impl Desk {
         });
     }
 
+    /// The line that holds the selection mark of the pane that begins with this title.
+    pub fn marked(&self, title: &str) -> String {
+        let lines = self.lines();
+        let from = lines
+            .iter()
+            .position(|l| l.contains(title))
+            .unwrap_or_else(|| panic!("{title}:\n{}", self.text()));
+        let line = lines[from..].iter().find(|l| l.contains('▌'));
+        line.unwrap_or_else(|| panic!("no mark under {title}:\n{}", self.text())).clone()
+    }
+
     pub fn resize(&mut self, width: u16, height: u16) {
         self.terminal.backend_mut().resize(width, height);
         self.draw();

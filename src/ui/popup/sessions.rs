@@ -67,6 +67,10 @@ impl Layer for SessionsLayer {
         let rows = rows(ctx);
         let last = rows.len().saturating_sub(1);
         let page = self.height.max(1);
+        // As the empty list says: the dialog opens above it.
+        if ctx.keys.get(key) == Some(Cmd::Join) {
+            return Outcome::Passed;
+        }
         self.selected = match key.code {
             KeyCode::Esc | KeyCode::Char('a' | 'q') => return Outcome::Close(vec![]),
             KeyCode::Enter => {
