@@ -40,6 +40,7 @@ mod session;
 mod signals;
 mod soak;
 mod tree;
+mod updates;
 mod watch;
 mod wire;
 
