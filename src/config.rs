@@ -3,7 +3,9 @@
 //! * `config.toml` in the configuration folder is the user's; mcscope only reads it.
 //! * `kept` beside it holds the groups of "keep for next time", one spec a line.
 //! * `recent` in the state folder holds the groups joined before, offered again in the join dialog.
+//! * `tables.toml` beside it holds how the dashboard's tables were sorted and which columns they had.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,14 +15,22 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;
 
+use crate::base::units;
 use crate::model::rules::Rule;
 
 mod rules;
+mod tables;
 
 use crate::net::privilege;
+use crate::ui::keymap::KeyMap;
+use crate::ui::theme::Theme;
+use crate::ui::widget::table::Arrangement;
 
 /// Specs that are remembered.
 const RECENT_MAX: usize = 50;
+
+/// The largest receive buffer that can be asked for, in bytes; the kernel counts twice as much, in 32 bits.
+const BUFFER_MAX: usize = 1 << 30;
 
 /// The commented file that [`Config::load`] reads; shipped as the sample.
 pub const SAMPLE: &str = include_str!("../assets/config.toml");
@@ -70,8 +80,34 @@ pub struct Config {
     /// a stream counts.
     #[serde(skip)]
     pub rules: Vec<Rule>,
-    /// The same as it is written.
+    /// Which key does what on the dashboard.
+    #[serde(skip)]
+    pub keymap: KeyMap,
+    /// The rules as they are written.
     protocol: Vec<Spanned<rules::Entry>>,
+    /// The keys as they are written, by the names of the actions.
+    keys: BTreeMap<String, Spanned<Keys>>,
+}
+
+/// The keys of an action.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected a key, as in \"J\", or a list of them")]
+enum Keys {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// The key map of the `[keys]` table.
+fn keymap(text: &str, written: &BTreeMap<String, Spanned<Keys>>) -> Result<KeyMap, String> {
+    let list = |keys: &Keys| match keys {
+        Keys::One(key) => vec![key.clone()],
+        Keys::Many(keys) => keys.clone(),
+    };
+    let changes: Vec<_> = written.iter().map(|(name, keys)| (name.as_str(), list(keys.get_ref()))).collect();
+    KeyMap::with(&changes).map_err(|(at, message)| {
+        let start = written.values().nth(at).map_or(0, |keys| keys.span().start);
+        format!("line {}: {message}", rules::line(text, start))
+    })
 }
 
 /// Where the files are.
@@ -125,6 +161,33 @@ impl Places {
         lines(&self.recent_file())
     }
 
+    fn tables_file(&self) -> PathBuf {
+        self.state.join("tables.toml")
+    }
+
+    /// How the dashboard's tables were arranged when it was last quit, by their names.
+    ///
+    /// # Errors
+    /// When the file holds something else.
+    pub fn tables(&self) -> Result<BTreeMap<String, Arrangement>, ConfigError> {
+        let path = self.tables_file();
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        tables::read(&text).map_err(|message| ConfigError::Parse { path, message })
+    }
+
+    /// Remembers how the dashboard's tables are arranged.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remember_tables(&self, all: &BTreeMap<String, Arrangement>) -> Result<(), ConfigError> {
+        let path = self.tables_file();
+        // Where nothing was ever arranged there is nothing to write.
+        if all.is_empty() && !path.exists() {
+            return Ok(());
+        }
+        write(&path, "# Written by mcscope at its end.\n", &[tables::written(all)])
+    }
+
     /// Remembers the groups joined, the last first.
     ///
     /// # Errors
@@ -153,12 +216,28 @@ impl Config {
     fn parse(text: &str) -> Result<Config, String> {
         let mut config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
         config.rules = rules::read(text, &config.protocol)?;
+        config.keymap = keymap(text, &config.keys)?;
         if let Some(theme) = &config.theme
-            && !["dark", "light", "mono"].contains(&theme.as_str())
+            && Theme::named(theme).is_none()
         {
-            return Err(format!("there is no theme \"{theme}\": dark, light and mono exist"));
+            return Err(format!("there is no theme \"{theme}\": {}", Theme::NAMES));
+        }
+        if let Some(text) = &config.rcvbuf {
+            buffer(text).map_err(|e| format!("rcvbuf = \"{text}\": {e}"))?;
         }
         Ok(config)
+    }
+}
+
+/// Reads the size of a receive buffer, in bytes.
+///
+/// # Errors
+/// When it is no size, or none that a buffer can have.
+pub fn buffer(text: &str) -> Result<usize, String> {
+    let bytes = units::parse_size(text).map_err(|e| e.in_a_line())?;
+    match usize::try_from(bytes) {
+        Ok(n) if (1..=BUFFER_MAX).contains(&n) => Ok(n),
+        _ => Err("a receive buffer has 1 byte to 1GiB; without it the system's default is used".to_owned()),
     }
 }
 
@@ -191,6 +270,7 @@ fn write(path: &Path, head: &str, all: &[String]) -> Result<(), ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::keys::Cmd;
 
     #[test]
     fn the_sample_is_valid_and_holds_only_defaults() {
@@ -203,6 +283,26 @@ mod tests {
         assert!(e.contains("line 2") && e.contains("colour"), "{e}");
         let e = Config::parse("theme = \"pink\"").unwrap_err();
         assert!(e.contains("pink") && e.contains("mono"), "{e}");
+        for (size, why) in [("x", "expected a number"), ("0", "1 byte"), ("4GiB", "1GiB")] {
+            let e = Config::parse(&format!("rcvbuf = \"{size}\"")).unwrap_err();
+            assert!(e.contains(&format!("rcvbuf = \"{size}\"")) && e.contains(why), "{e}");
+        }
+    }
+
+    #[test]
+    fn keys_are_read_and_what_is_wrong_with_one_has_its_line() {
+        let config = Config::parse("[keys]\nleave = \"f8\"\njoin = [\"ins\", \"J\"]\ntap = []\n").unwrap();
+        let caps = [Cmd::Leave, Cmd::Join, Cmd::Tap, Cmd::Quit].map(|c| config.keymap.cap(c));
+        assert_eq!(caps, ["F8", "Ins", ":tap", "q"]);
+        for (line, place, why) in [
+            ("levae = \"x\"", "line 3: there is no action \"levae\"", "leave"),
+            ("leave = \"hyper-x\"", "line 3: leave = \"hyper-x\"", "is no key"),
+            ("leave = \"s\"", "line 3: leave = \"s\": this is the key of send-test too", "another"),
+            ("leave = 5", "line 3", "expected a key"),
+        ] {
+            let e = Config::parse(&format!("[keys]\nup = \"K\"\n{line}\n")).expect_err(line);
+            assert!(e.contains(place) && e.contains(why), "{line}: {e}");
+        }
     }
 
     #[test]
@@ -216,5 +316,27 @@ mod tests {
         assert_eq!(places.kept(), ["239.1.1.1:5004", "mdns%eth0"]);
         places.remember(&["b".into(), "a".into()]).unwrap();
         assert_eq!(places.recent(), ["b", "a"]);
+    }
+
+    #[test]
+    fn how_tables_are_arranged_is_there_next_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = Places { config: dir.path().join("c"), state: dir.path().join("s") };
+        assert_eq!(places.tables().unwrap(), BTreeMap::new());
+        places.remember_tables(&BTreeMap::new()).unwrap();
+        assert!(!places.tables_file().exists());
+        let by = Arrangement {
+            sort: "bit/s with headers".into(),
+            descending: true,
+            hidden: vec!["last seen".into(), "NET (lost)".into()],
+        };
+        let all = BTreeMap::from([("live groups".to_owned(), by)]);
+        places.remember_tables(&all).unwrap();
+        assert_eq!(places.tables().unwrap(), all);
+        places.remember_tables(&BTreeMap::new()).unwrap();
+        assert_eq!(places.tables().unwrap(), BTreeMap::new());
+        fs::write(places.tables_file(), "[\"live groups\"]\nsort = 5\n").unwrap();
+        let e = places.tables().unwrap_err().to_string();
+        assert!(e.contains("tables.toml") && e.contains("line 2"), "{e}");
     }
 }

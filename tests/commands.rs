@@ -120,12 +120,27 @@ fn help_version_manual_and_completions_name_every_command() {
     let sandbox = Sandbox::new();
     let version = run(&sandbox, None, "--version").code(0);
     assert_eq!(version.stdout, format!("mcscope {}\n", env!("CARGO_PKG_VERSION")));
-    let commands = ["watch", "send", "respond", "interfaces", "groups", "demo", "completions", "man"];
+    let commands = [
+        "watch",
+        "send",
+        "ping",
+        "respond",
+        "soak",
+        "tree",
+        "doctor",
+        "interfaces",
+        "groups",
+        "demo",
+        "completions",
+        "man",
+    ];
     let help = run(&sandbox, None, "--help").code(0).prints("Exit codes:").prints("239.1.1.1%eth0:5004");
     for command in commands {
         assert!(help.stdout.lines().any(|l| l.trim_start().starts_with(command)), "{command}\n{help}");
         let own = run(&sandbox, None, &format!("{command} --help")).code(0).prints("Usage: mcscope");
         assert_eq!(own.stderr, "");
+        let examples = own.stdout.split_once("Examples:").map(|(_, e)| e).unwrap_or_default();
+        assert!(examples.contains(&format!("mcscope {command}")), "{own}");
     }
     run(&sandbox, None, "man").code(0).prints(".TH mcscope 1").prints("watch");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
@@ -152,6 +167,21 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
         ("completions tcsh", "bash"),
         ("watch --config /nosuch/file 239.1.1.1%lo:5004", "/nosuch/file"),
         ("watch --rcvbuf much 239.1.1.1%lo:5004", "--rcvbuf"),
+        ("watch --rcvbuf 0 239.1.1.1%lo:5004", "1 byte to 1GiB"),
+        ("watch --rcvbuf 2GiB 239.1.1.1%lo:5004", "1 byte to 1GiB"),
+        ("watch --protocol x=y 239.1.1.1%lo:5004", "239.1.0.0/16="),
+        // Either spelling of a time is understood by all that take one.
+        ("watch --for 2 239.1.1.1%lo:5004", "a unit is missing"),
+        ("respond --for 2 239.1.1.1%lo:5004", "a unit is missing"),
+        ("send --for 2 239.1.1.1%lo:5004", "a unit is missing"),
+        ("soak --duration 2 239.1.1.1%lo:5004", "a unit is missing"),
+        ("doctor --duration 2 239.1.1.1%lo:5004", "a unit is missing"),
+        ("send -c 1 -i 10ms -s 100000 -t 1 239.1.1.1%lo:5004", "65507"),
+        ("watch -i 2 -c 1 239.1.1.1%lo:5004", "a unit is missing"),
+        ("watch --filter lost> 239.1.1.1%lo:5004", "as in lost > 0"),
+        ("--theme pink --demo", "dark, light and mono exist"),
+        ("demo --theme pink", "dark, light and mono exist"),
+        ("--theme pink", "dark, light and mono exist"),
     ] {
         let outcome = run(&sandbox, None, words).code(2).complains(reason);
         assert!(outcome.stdout.is_empty(), "{outcome}");

@@ -116,6 +116,16 @@ fn groups_are_joined_left_and_brought_back_from_the_screen() {
     term.type_keys("u");
     wait_joined(&lab, left, true);
     wait_row(&mut term, &[left, "net0"]);
+    // What came back is the selected row, also where no table of groups is shown.
+    term.type_keys("5L");
+    wait_joined(&lab, left, false);
+    term.type_keys("u");
+    wait_joined(&lab, left, true);
+    term.type_keys("L");
+    wait_joined(&lab, left, false);
+    wait_joined(&lab, other, true);
+    term.type_keys("u");
+    wait_joined(&lab, left, true);
     // The event log tells all of it.
     term.type_keys("6");
     wait_row(&mut term, &["joined 239.7.7.7%net0:6000"]);

@@ -295,7 +295,7 @@ fn what_cannot_be_sent_is_counted_by_kind_with_its_remedy() {
         support::skip(test_name!(), "the refusal by a filter: nft is not installed", "MCSCOPE_REQUIRE_TOOLS");
     }
     lab.link(1, "net0", false);
-    let outcome = send(&sandbox, &lab, &[group]).code(1).prints("failed 1 times").prints("unreachable");
+    let outcome = send(&sandbox, &lab, &[group]).code(1).prints("failed 1 time: ").prints("unreachable");
     outcome.prints("is net0 up, with an address?");
 }
 

@@ -50,6 +50,37 @@ fn every_way_to_end_it_gives_the_terminal_back() {
     }
 }
 
+/// Not a test by itself: takes the terminal as the dashboard does, and panics.
+#[test]
+#[ignore = "started by the test below, in a terminal of its own"]
+fn a_program_that_panics() {
+    let Ok(place) = std::env::var("MCSCOPE_TEST_PANIC") else { return };
+    let _terminal = mcscope::ui::terminal::Terminal::enter().expect("a terminal");
+    if place == "thread" {
+        let _ = std::thread::spawn(|| panic!("the other thread is at fault")).join();
+        // Nobody ends this thread: the hook has to.
+        loop {
+            std::thread::park();
+        }
+    }
+    panic!("this thread is at fault");
+}
+
+#[test]
+fn a_panic_of_any_thread_gives_the_terminal_back_before_it_is_told() {
+    let sandbox = Sandbox::new();
+    for (place, said) in [("here", "this thread is at fault"), ("thread", "the other thread is at fault")] {
+        let mut command = sandbox.command(std::env::current_exe().expect("this test"));
+        command.args(["--exact", "a_program_that_panics", "--ignored", "--nocapture"]);
+        command.env("MCSCOPE_TEST_PANIC", place);
+        let mut term = Term::spawn(command, SIZE.0, SIZE.1);
+        assert_eq!(shell_code(term.wait_exit()), 101, "{place}\n{}", term.report());
+        assert!(String::from_utf8_lossy(term.raw()).contains("\x1b[?1049h"), "the screen was never taken");
+        term.assert_restored();
+        assert!(term.text().contains(said), "{place}\n{}", term.report());
+    }
+}
+
 #[test]
 fn a_terminal_that_is_closed_ends_it() {
     let sandbox = Sandbox::new();
@@ -291,6 +322,37 @@ fn groups_of_the_settings_and_kept_ones_are_joined_and_recent_ones_offered() {
     sandbox.write("config/mcscope/config.toml", "groups = []\ncolour = 1\n");
     let outcome = run(&sandbox, None, &format!("watch {}", group(23011)));
     outcome.code(2).complains("config.toml").complains("line 2").complains("colour");
+}
+
+#[test]
+fn keys_of_the_settings_hold_and_tables_stay_as_they_were_arranged() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config/mcscope/config.toml", "[keys]\nsort-order = \"f9\"\nquit = \"Q\"\n");
+    let group = on_lo(own_group(23016));
+    let mut term = dashboard(&sandbox, None, &group, SIZE);
+    wait_row(&mut term, &["23016", "lo", "○"]);
+    wait_row(&mut term, &["J join", "Q quit"]);
+    term.wait_text("sorted by bit/s ▾");
+    term.type_keys("o<f9>");
+    term.wait_text("sorted by bit/s ▴");
+    term.type_keys("Q");
+    assert_eq!(shell_code(term.wait_exit()), 0);
+    let mut term = dashboard(&sandbox, None, &group, SIZE);
+    wait_row(&mut term, &["23016", "lo", "○"]);
+    term.wait_text("sorted by bit/s ▴");
+    term.type_keys("<f9>");
+    term.wait_text("sorted by bit/s ▾");
+    term.type_keys("Q");
+    assert_eq!(shell_code(term.wait_exit()), 0);
+
+    sandbox.write("config/mcscope/config.toml", "[keys]\nleave = \"s\"\n");
+    let mut term = dashboard(&sandbox, None, &group, SIZE);
+    assert_eq!(shell_code(term.wait_exit()), 2);
+    assert!(
+        term.text().contains("line 2: leave = \"s\": this is the key of send-test too"),
+        "{}",
+        term.report()
+    );
 }
 
 #[test]

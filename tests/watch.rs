@@ -52,6 +52,7 @@ fn is_time(v: &Value) -> bool {
 
 const STATS: &str = "v type time scope group port iface source sources name notes state packets payload_bytes ip_bytes \
     joined vlan groups wire_packets not_delivered bad_checksums groups_evicted tagged_packets \
+    lag_p50_ns lag_p99_ns lag_max_ns \
     truncated fragmented size_min_bytes size_mean_bytes size_max_bytes lost lost_here lost_unclear \
     lost_at_start duplicates reordered socket_drops nic_drops not_analysed not_analysed_bytes ttl dscp \
     protocol ours gap_min_ns gap_mean_ns gap_max_ns first_time last_time packets_interval payload_interval_bytes packets_pps payload_bps ip_bps lines_dropped \
@@ -138,15 +139,20 @@ fn json_lines_have_the_fields_units_and_nulls_of_the_specification() {
     let wire = "name vlan wire_packets not_delivered bad_checksums groups_evicted tagged_packets";
     let nothing_of =
         |more: &str| format!("{UNNUMBERED} {wire} notes joined source state {marks} {times} reading {more}");
+    let lag = "lag_p50_ns lag_p99_ns lag_max_ns";
     assert_eq!(nulls(finals[0]), set(&nothing_of("group port iface")));
-    assert_eq!(nulls(finals[1]), set(&nothing_of("group port lines_dropped")));
+    let ns = |name: &str| finals[0][name].as_u64().unwrap_or_else(|| panic!("{name}"));
+    // Not before it arrived, and not after it was told. Percentiles are right to 1/64.
+    assert!(ns("lag_p50_ns") > 0 && ns("lag_p50_ns") <= ns("lag_p99_ns"));
+    assert!(ns("lag_p99_ns") <= ns("lag_max_ns") / 63 * 64 + 64 && ns("lag_max_ns") < 60_000_000_000);
+    assert_eq!(nulls(finals[1]), set(&nothing_of(&format!("group port lines_dropped {lag}"))));
     assert_eq!(
         nulls(finals[2]),
-        set(&format!("{UNNUMBERED} {wire} groups {marks} source nic_drops lines_dropped reading"))
+        set(&format!("{UNNUMBERED} {wire} groups {marks} source nic_drops lines_dropped reading {lag}"))
     );
     let elsewhere =
         "notes socket_drops nic_drops not_analysed not_analysed_bytes sources lines_dropped protocol";
-    assert_eq!(nulls(finals[3]), set(&format!("{UNNUMBERED} {wire} groups {elsewhere}")));
+    assert_eq!(nulls(finals[3]), set(&format!("{UNNUMBERED} {wire} groups {elsewhere} {lag}")));
     let sizes = |f: &Value| -> Vec<u64> {
         f["sizes"].as_array().expect("classes").iter().filter_map(|c| c["packets"].as_u64()).collect()
     };
@@ -451,7 +457,7 @@ fn text_is_for_people() {
     let hostile = b"plain \x1b[2J\x1b]0;title\x07 \xe2\x80\xae end";
     sending_on_lo(group).payload(Payload::Bytes(hostile.to_vec())).sizes(&[hostile.len()]).ttl(3).go();
     let outcome = program.wait().code(0).prints("ttl 3").prints("plain").prints(&format!("> {group}"));
-    let outcome = outcome.prints("1 groups, 1 sources, 1 packets").prints("GROUP");
+    let outcome = outcome.prints("1 group, 1 source, 1 packet,").prints("GROUP");
     assert!(!outcome.stdout.contains(['\x1b', '\x07', '\u{202e}']), "raw control characters\n{outcome}");
 }
 

@@ -14,6 +14,7 @@ use mcscope::model::group::{Buffer, Origin};
 use mcscope::model::{Model, Settings};
 use mcscope::ui::action::Action;
 use mcscope::ui::dialogs::Dialogs;
+use mcscope::ui::keymap::KeyMap;
 use mcscope::ui::layer::{Ctx, Layer, Outcome};
 use mcscope::ui::screen::{self, Screen};
 use mcscope::ui::theme::Theme;
@@ -59,6 +60,7 @@ pub struct Desk {
     batch: Batch,
     screen: Screen,
     theme: Theme,
+    keys: KeyMap,
     names: HashMap<IpAddr, Option<Arc<str>>>,
     terminal: Terminal<TestBackend>,
 }
@@ -85,6 +87,7 @@ impl Desk {
             batch: Batch::new(),
             screen: Screen::new(screen::Settings { dialogs: Box::new(NoDialogs) }),
             theme: Theme::dark(),
+            keys: KeyMap::default(),
             names: HashMap::new(),
             terminal: Terminal::new(TestBackend::new(200, 60)).expect("a screen in memory"),
         }
@@ -128,6 +131,7 @@ impl Desk {
         let ctx = Ctx {
             model: &self.model,
             theme: &self.theme,
+            keys: &self.keys,
             now: at(self.ms),
             utc_offset_s: 0,
             names: &self.names,

@@ -29,6 +29,7 @@ use crate::model::{Model, Settings};
 use crate::net::{clock, limits, ring};
 use crate::ui::action::Action;
 use crate::ui::dialogs::Standard;
+use crate::ui::keymap::KeyMap;
 use crate::ui::layer::Ctx;
 use crate::ui::screen::{self, Screen};
 use crate::ui::terminal::{self, Terminal};
@@ -51,15 +52,13 @@ const NAP: Duration = Duration::from_millis(2);
 pub fn run(
     groups: Vec<String>,
     demo: bool,
-    theme: Option<String>,
+    theme: Option<Theme>,
     wire: &WireArgs,
     common: &Common,
 ) -> Result<Exit, CliError> {
     let (config, places) = settings(common)?;
-    let theme = match theme.or(config.theme.clone()) {
-        Some(name) => Theme::named(&name).ok_or_else(|| {
-            CliError::usage(format!("there is no theme \"{name}\": dark, light and mono exist"))
-        })?,
+    let theme = match theme.or_else(|| Theme::named(config.theme.as_deref()?)) {
+        Some(theme) => theme,
         // https://no-color.org: present and not empty.
         None if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) => Theme::mono(),
         None => Theme::dark(),
@@ -106,6 +105,7 @@ pub fn run(
         scene: Scene {
             session,
             theme,
+            keys: config.keymap.clone(),
             recent,
             host: limits::hostname().unwrap_or_else(|| "this host".to_owned()),
             frozen: None,
@@ -118,15 +118,24 @@ pub fn run(
         looked_at: None,
         exit: None,
     };
+    match dash.places.as_ref().map(Places::tables) {
+        Some(Ok(tables)) => dash.screen.arrange(&tables),
+        Some(Err(e)) => dash.note(format!("the tables are as at first: {e}")),
+        None => {}
+    }
     let outcome = dash.run();
     dash.terminal.leave();
     // The senders before the listeners: nothing is sent that nobody would count.
     drop(senders);
     dash.scene.session.stop(|_, _| {}, |_, _| {});
-    if let (Some(places), false) = (&dash.places, dash.scene.recent.is_empty())
-        && let Err(e) = places.remember(&dash.scene.recent)
-    {
-        eprintln!("mcscope: {e}");
+    if let Some(places) = &dash.places {
+        let recent = &dash.scene.recent;
+        let kept = if recent.is_empty() { Ok(()) } else { places.remember(recent) };
+        for e in
+            [kept, places.remember_tables(&dash.screen.arrangements())].into_iter().filter_map(Result::err)
+        {
+            eprintln!("mcscope: {e}");
+        }
     }
     outcome.map_err(no_terminal)?;
     Ok(dash.exit.unwrap_or(Exit::Done))
@@ -159,6 +168,7 @@ fn first_rows(
 struct Scene {
     session: Session,
     theme: Theme,
+    keys: KeyMap,
     recent: Vec<String>,
     host: String,
     /// The model as it was when the screen was paused.
@@ -172,6 +182,7 @@ impl Scene {
         Ctx {
             model: self.frozen.as_deref().unwrap_or(live),
             theme: &self.theme,
+            keys: &self.keys,
             now: live.now(),
             utc_offset_s: self.utc_offset_s,
             names: &self.session.names,
@@ -356,11 +367,10 @@ impl Dashboard {
             }
             Action::Unpair(id) => self.scene.session.model.unmark_pair(id, clock::now()),
             Action::Leave(ids) => self.scene.session.leave(&ids),
-            Action::Undo => {
-                if self.scene.session.undo() == 0 {
-                    self.note("nothing was left that could be joined again".to_owned());
-                }
-            }
+            Action::Undo => match self.scene.session.undo().first() {
+                Some(&back) => self.screen.select(Some(back)),
+                None => self.screen.say("no group was left that could be joined again"),
+            },
             Action::Tap(depth) => self.scene.session.command(Command::Tap(depth)),
             Action::Retry(id) => self.scene.session.retry(id),
             Action::Reset(which) => self.scene.session.model.reset(which),

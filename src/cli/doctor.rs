@@ -15,7 +15,14 @@ use crate::doctor::finding::Verdict;
 use crate::doctor::{Examination, Request};
 use crate::export;
 
+const EXAMPLES: &str = "Examples:
+  mcscope doctor                                            this host and its interfaces
+  mcscope doctor 239.1.1.1:5004                             why does it not arrive?
+  sudo mcscope doctor 239.1.1.1%eth0:5004 --for 135s        with the wire, and a querier's next query
+  mcscope doctor 239.1.1.1:5004 --json --strict             for a script";
+
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct DoctorArgs {
     /// Groups that should arrive; without any, the host and its interfaces are looked at
     #[arg(value_name = "GROUP")]
@@ -30,7 +37,7 @@ pub(super) struct DoctorArgs {
     json: bool,
 
     /// Measure this long; the next query of a querier may take 135s
-    #[arg(long = "for", value_name = "TIME", default_value = "3s", value_parser = super::duration)]
+    #[arg(long = "for", alias = "duration", value_name = "TIME", default_value = "3s", value_parser = super::duration)]
     window: Duration,
 
     /// Exit with 1 also for warnings

@@ -7,28 +7,26 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser};
 
-use crate::base::batch::Capture;
 use crate::base::group::Membership;
 use crate::base::iface::{Iface, IfaceKind};
 use crate::base::registry::Registry;
 use crate::base::resolve::{self, Context, Resolved};
 use crate::base::tap::Depth;
 use crate::base::time::Wall;
-use crate::base::units;
-use crate::config::{Config, Places};
+use crate::config::{self, Config, Places};
 use crate::export::table;
 use crate::model::group::Origin;
 use crate::model::rules::Rule;
 use crate::model::{Settings, filter};
 use crate::net::socket::{Receiver, SocketOptions};
 use crate::net::{iface, limits};
+use crate::ui::theme::Theme;
 
+mod args;
 mod dashboard;
 mod demo;
 mod doctor;
@@ -42,9 +40,12 @@ mod session;
 mod signals;
 mod soak;
 mod tree;
+mod updates;
 mod watch;
 mod wire;
 
+pub use args::Format;
+use args::{CaptureArg, Cli, Command, Common, duration};
 use session::Session;
 use wire::WireArgs;
 
@@ -94,226 +95,6 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-const GROUPS_HELP: &str = "Groups: 239.1.1.1:5004 · 10.1.2.20@232.1.1.1:5004 (source-specific) · \
-239.1.1.1+16:5004 (sixteen of them) · 239.1.1.1%eth0:5004 · [ff02::fb%eth0]:5353 · rtp://@239.1.1.1:5004 · \
-mdns (a name of `mcscope groups`). Without an interface a group is joined on every one that carries a LAN; \
-`mcscope interfaces` lists them.\n\nExit codes: 0 done, 1 a condition was not met, 2 wrong usage, 3 could not \
-run, 130 or 143 ended by a signal with results printed.";
-
-const FILTER_HELP: &str = "Print only packets that match; --count counts these, statistics and events are \
-of all. Words must all occur (in addresses, names, protocol, preview); a property is compared with =, !=, <, <=, \
->, >= or by writing its value behind it: group, source, port, source-port, interface, protocol, size, ttl, dscp, \
-lost, duplicates, reordered, packets, rate, bps, pps, state; text and hex look into the payload; and, or, not and \
-parentheses join them. As in: 'rtp and lost > 0', 'source 10.1.2.0/24 or iface eth1', \
-'size >= 1000 not port 5353', 'hex \"de ad\"', 'rate > 1.5Mbit'. lost, rate and other counts are those of the \
-packet's source at the moment. A comparison with what a packet does not have is false.";
-
-const RULE_HELP: &str = "What streams are, or where they count, before mcscope recognises them by itself: \
-[WHERE=]WHAT. WHERE is a group (239.1.1.1), a range of them (239.1.0.0/16), either with :PORT behind ([ff15::1]:5004), \
-or :PORT alone; everywhere without it. WHAT is a protocol (rtp, mpegts, json …, as in the filter), a counter \
-(seq:OFFSET:WIDTH[:le|be][:STEP] in bytes from the start of the payload, big endian without le; seq:off for none), or \
-both with a comma between, as in 239.1.1.1:5004=rtp or :9000=seq:4:2:le. Can be given several times: the first that \
-holds for a stream counts, then the [[protocol]] rules of the settings file, which can also look at the sender and \
-at bytes of the payload.";
-
-/// An oscilloscope for IP multicast: join groups, see who sends what and what is lost.
-#[derive(Parser)]
-#[command(name = "mcscope", version, about, after_help = GROUPS_HELP, args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-
-    /// Groups to watch on the dashboard; without any, what announces itself on a LAN
-    #[arg(value_name = "GROUP")]
-    groups: Vec<String>,
-
-    /// Watch built-in senders on the loopback interface: no network and no privilege needed
-    #[arg(long)]
-    demo: bool,
-
-    /// Colours: dark, light or mono
-    #[arg(long, value_name = "NAME")]
-    theme: Option<String>,
-
-    /// Give up all privileges for good once the first sockets are open. Afterwards no packet ring, no port below
-    /// 1024 and no receive buffer beyond net.core.rmem_max can be had any more, also not for a group that is
-    /// joined later or an interface that returns. Without it one thread keeps the network capabilities and uses
-    /// them for such calls alone
-    #[arg(long, global = true)]
-    drop_privileges: bool,
-
-    #[command(flatten)]
-    wire: WireArgs,
-
-    #[command(flatten)]
-    common: Common,
-}
-
-/// What every command that receives can be told.
-#[derive(Args, Clone, Debug)]
-struct Common {
-    /// Receive buffer to ask for, for each group (as in 4MiB), or for each packet ring; the system's
-    /// default without it, 8 MiB for a ring
-    #[arg(long, value_name = "BYTES")]
-    rcvbuf: Option<String>,
-
-    /// How to receive: a socket for each group, or one packet ring for each interface, which is many times
-    /// cheaper but needs CAP_NET_RAW and sees what the firewall would keep away
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = CaptureArg::Sockets)]
-    capture: CaptureArg,
-
-    /// What a stream is, or where it counts, before mcscope recognises it by itself: [WHERE=]WHAT, as in
-    /// 239.1.1.1:5004=rtp or :9000=seq:4:2:le; can be given several times, the first that holds counts
-    #[arg(long = "protocol", value_name = "RULE", long_help = RULE_HELP)]
-    protocols: Vec<String>,
-
-    /// Do not look up the names of senders
-    #[arg(long)]
-    no_resolve: bool,
-
-    /// Read the settings from this file
-    #[arg(long, value_name = "FILE", env = "MCSCOPE_CONFIG")]
-    config: Option<PathBuf>,
-}
-
-/// The ways to receive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum CaptureArg {
-    /// A socket for each group
-    Sockets,
-    /// A memory-mapped packet ring for each interface (Linux, CAP_NET_RAW)
-    Ring,
-}
-
-impl From<CaptureArg> for Capture {
-    fn from(arg: CaptureArg) -> Capture {
-        match arg {
-            CaptureArg::Sockets => Capture::Sockets,
-            CaptureArg::Ring => Capture::Ring,
-        }
-    }
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Watch groups without a screen: packets, events and statistics on standard output
-    Watch(WatchArgs),
-    /// Send test messages to a group
-    Send(Box<send::SendArgs>),
-    /// Ask who answers on a group: round trips, loss each way, hops, of every mcscope that responds
-    Ping(ping::PingArgs),
-    /// Answer what arrives on groups with a unicast reply to its sender
-    Respond(respond::RespondArgs),
-    /// Keep memberships past the time after which switches forget, and say whether traffic went on
-    Soak(soak::SoakArgs),
-    /// Measure how long it takes from a join to the first datagram, and from the leave to the last
-    Tree(tree::TreeArgs),
-    /// Say why a group does not arrive, and what to do about it
-    Doctor(doctor::DoctorArgs),
-    /// List the interfaces, their addresses, and which are joined by default
-    Interfaces {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Search the registry of well-known groups
-    Groups {
-        /// Words to look for: a name, an address, a protocol
-        query: Vec<String>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// The same as --demo
-    Demo {
-        /// Colours: dark, light or mono
-        #[arg(long, value_name = "NAME")]
-        theme: Option<String>,
-    },
-    /// Print the completions of a shell
-    Completions {
-        /// Which shell
-        shell: clap_complete::Shell,
-    },
-    /// Print the manual page (roff)
-    Man,
-}
-
-#[derive(Args)]
-struct WatchArgs {
-    /// Groups to watch
-    #[arg(value_name = "GROUP", required_unless_present_any = ["pair", "wire", "no_join"])]
-    groups: Vec<String>,
-
-    /// Two streams that are A and B of one feed, as in --pair 10.0.0.1@232.1.1.1:5004%eth0
-    /// 10.0.0.1@232.1.1.1:5004%eth1: skew, what each lost, what both lost. Both are joined; with SOURCE@ it
-    /// is that sender's stream, without it the first that is heard. Can be given again for another feed
-    #[arg(long, num_args = 2, value_names = ["A", "B"], action = clap::ArgAction::Append)]
-    pair: Vec<String>,
-
-    #[command(flatten)]
-    wire: WireArgs,
-
-    /// json is one object a line
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-
-    /// Statistics this often
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    interval: Duration,
-
-    /// End after this time, as in 30s
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    duration: Option<Duration>,
-
-    /// Print only packets that match, as in 'rtp and lost > 0'; --count counts these, statistics and
-    /// events are of all
-    #[arg(long, value_name = "FILTER", long_help = FILTER_HELP)]
-    filter: Option<String>,
-
-    /// End after so many datagrams over all groups
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
-
-    /// No packets, only events and statistics
-    #[arg(long)]
-    stats_only: bool,
-
-    /// Bytes of payload in a packet line
-    #[arg(long, value_name = "BYTES", default_value_t = 256)]
-    snap: usize,
-
-    #[command(flatten)]
-    common: Common,
-}
-
-/// The forms of `watch`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// JSON Lines.
-    Json,
-    /// Plain lines for people.
-    Text,
-    /// Comma-separated values: packets, or statistics with `--stats-only`.
-    Csv,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    match units::parse_duration(text) {
-        Ok(d) if d.is_zero() => Err("it must be more than nothing".to_owned()),
-        Ok(d) => Ok(d),
-        Err(e) => Err(explain(&e)),
-    }
-}
-
-/// A text error in one line with its help.
-fn explain(e: &crate::base::text::TextError) -> String {
-    match &e.help {
-        Some(help) => format!("{}; {help}", e.message),
-        None => e.message.clone(),
     }
 }
 
@@ -518,16 +299,10 @@ fn leg(spec: &str, ifaces: &[Iface]) -> Result<Membership, CliError> {
     }
 }
 
-fn socket_options(common: &Common, config: &Config) -> Result<SocketOptions, CliError> {
-    let rcvbuf = match common.rcvbuf.as_ref().or(config.rcvbuf.as_ref()) {
-        None => None,
-        Some(text) => {
-            let bytes = units::parse_size(text)
-                .map_err(|e| CliError::usage(format!("--rcvbuf {text}: {}", explain(&e))))?;
-            Some(usize::try_from(bytes).unwrap_or(usize::MAX).min(1 << 30))
-        }
-    };
-    Ok(SocketOptions { rcvbuf, receiver: Receiver::Native })
+fn socket_options(common: &Common, config: &Config) -> SocketOptions {
+    // The settings were checked when they were read.
+    let by_settings = || config.rcvbuf.as_deref().and_then(|text| config::buffer(text).ok());
+    SocketOptions { rcvbuf: common.rcvbuf.or_else(by_settings), receiver: Receiver::Native }
 }
 
 fn start(ifaces: &[Iface], common: &Common, config: &Config, keep: Settings) -> Result<Session, CliError> {
@@ -549,7 +324,7 @@ fn local_offset(at: Wall) -> i32 {
 fn dashboard(
     groups: Vec<String>,
     demo: bool,
-    theme: Option<String>,
+    theme: Option<Theme>,
     wire: &WireArgs,
     common: &Common,
 ) -> Result<Exit, CliError> {

@@ -12,7 +12,7 @@ use crate::base::group::{Endpoint, SourceFilter, is_ssm};
 use crate::base::iface::IfaceKind;
 use crate::base::units;
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, explain, interfaces, print, privileges, refuse, send};
+use crate::cli::{CliError, Exit, interfaces, print, privileges, refuse, send};
 use crate::engine::command::{PingJob, PingProgress, SendState};
 use crate::engine::pinger::{self, INTERVAL_MIN, PATIENCE_MAX, Told};
 use crate::export::ping::{self as text, Target};
@@ -20,10 +20,17 @@ use crate::net::clock;
 use crate::net::wake::Waker;
 use crate::wire::{probe, ssmping};
 
+const EXAMPLES: &str = "Examples:
+  mcscope respond 239.1.1.1:5004                             on the other hosts
+  mcscope ping 239.1.1.1:5004 -c 10
+  mcscope ping 239.1.1.1%eth0:5004 -c 100 -i 10ms --ttl 16   past routers
+  mcscope ping 239.1.1.234%eth0:5004 --ssmping 192.0.2.7     an ssmping server";
+
 /// Largest UDP payload over IPv4.
 const LARGEST: u64 = 65_507;
 
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct PingArgs {
     /// The group to ping, as 239.1.1.1:5004 or 239.1.1.1%eth0:5004; answers come from every mcscope that
     /// responds there (`mcscope respond`, or r on the dashboard)
@@ -187,7 +194,7 @@ fn job(args: &PingArgs, usual: PingJob) -> Result<PingJob, CliError> {
     let size = match &args.size {
         None => usual.size as u64,
         Some(text) => {
-            units::parse_size(text).map_err(|e| CliError::usage(format!("--size: {}", explain(&e))))?
+            units::parse_size(text).map_err(|e| CliError::usage(format!("--size: {}", e.in_a_line())))?
         }
     };
     let least = probe::HEADER as u64;
@@ -217,7 +224,7 @@ fn job(args: &PingArgs, usual: PingJob) -> Result<PingJob, CliError> {
 fn explain_trouble(p: &PingProgress, loopback: bool) {
     for e in &p.errors {
         let remedy = e.remedy.as_ref().map_or_else(String::new, |r| format!("; {r}"));
-        eprintln!("mcscope: failed {} times: {}{remedy}", e.count, e.kind);
+        eprintln!("mcscope: failed {}: {}{remedy}", units::counted(e.count, "time", "times"), e.kind);
     }
     if let Some(why) = &p.deaf {
         eprintln!("mcscope: answers to the group were not asked for: {why}");

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use crossbeam_channel::select;
 
+use crate::base::units;
 use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Common, Exit, interfaces, local_offset, print, resolve_groups, settings, start};
@@ -14,7 +15,12 @@ use crate::model::Settings;
 use crate::model::group::{JoinState, Origin};
 use crate::net::clock;
 
+const EXAMPLES: &str = "Examples:
+  mcscope respond 239.1.1.1:5004
+  mcscope respond 239.1.1.1%eth0:5004 --any --duration 1h   also what is no probe";
+
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct RespondArgs {
     /// Groups to answer on
     #[arg(value_name = "GROUP", required = true)]
@@ -25,7 +31,7 @@ pub(super) struct RespondArgs {
     any: bool,
 
     /// End after this time, as in 30s
-    #[arg(long, value_name = "TIME", value_parser = super::duration)]
+    #[arg(long, alias = "for", value_name = "TIME", value_parser = super::duration)]
     duration: Option<Duration>,
 
     #[command(flatten)]
@@ -69,8 +75,12 @@ pub(super) fn run(args: &RespondArgs) -> Result<Exit, CliError> {
     session.stop(|_, _| {}, |_, _| {});
     tell(&session, &mut told, offset);
     for g in session.model.groups() {
-        let text =
-            format!("{}: {} datagrams heard, {} answered\n", g.membership, g.counters.packets, g.answered);
+        let text = format!(
+            "{}: {} heard, {} answered\n",
+            g.membership,
+            units::counted(g.counters.packets, "datagram", "datagrams"),
+            units::count(g.answered)
+        );
         print(&text)?;
     }
     Ok(exit)

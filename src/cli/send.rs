@@ -18,13 +18,19 @@ use crate::base::spec::{IfaceChoice, Spec};
 use crate::base::text;
 use crate::base::units::{self, Rate};
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, explain, interfaces, print, privileges, refuse};
+use crate::cli::{CliError, Exit, interfaces, print, privileges, refuse};
 use crate::engine::command::{
     DEFAULT_LIMIT_PPS, Impair, Payload, Plan, SendJob, SendProgress, SendState, Size,
 };
 use crate::engine::sender::{self, Told};
 use crate::net::privilege;
 use crate::net::wake::Waker;
+
+const EXAMPLES: &str = "Examples:
+  mcscope send 239.1.1.1:5004                                one probe
+  mcscope send 239.1.1.1%eth0:5004 --rate 100 --duration 10s
+  mcscope send 239.1.1.1:5004 --text 'hello\\n' --ttl 16     past routers
+  mcscope send 239.1.1.1:5004 --ping --await-reply           who answers";
 
 /// Groups that one command sends to.
 const TARGETS_MAX: usize = 64;
@@ -34,6 +40,7 @@ const MOMENT: Duration = Duration::from_millis(700);
 const LARGEST: u64 = 65_507;
 
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct SendArgs {
     /// The group to send to, as 239.1.1.1:5004 or 239.1.1.1%eth0:5004
     #[arg(value_name = "GROUP")]
@@ -64,7 +71,7 @@ pub(super) struct SendArgs {
     rate: Option<String>,
 
     /// Time between datagrams (or bursts), as in 10ms
-    #[arg(long = "interval", id = "send_interval", value_name = "TIME", value_parser = super::duration)]
+    #[arg(long = "interval", short = 'i', id = "send_interval", value_name = "TIME", value_parser = super::duration)]
     interval: Option<Duration>,
 
     /// Datagrams back to back at a time
@@ -72,15 +79,15 @@ pub(super) struct SendArgs {
     burst: u32,
 
     /// Stop after this time
-    #[arg(long, value_name = "TIME", value_parser = super::duration)]
+    #[arg(long, alias = "for", value_name = "TIME", value_parser = super::duration)]
     duration: Option<Duration>,
 
     /// Payload size in bytes, or a range as in 100-1400 for a random one each time
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, short = 's', value_name = "BYTES")]
     size: Option<String>,
 
     /// TTL or hop limit; 1 stops at the first router
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, short = 't', default_value_t = 1)]
     ttl: u8,
 
     /// DSCP as a number (0 to 63) or a name (EF, AF41, CS6)
@@ -277,7 +284,7 @@ pub(super) fn read(path: &std::path::Path) -> Result<Vec<u8>, CliError> {
 
 fn size(text: &str) -> Result<Size, CliError> {
     let one = |t: &str| -> Result<u32, CliError> {
-        let n = units::parse_size(t).map_err(|e| CliError::usage(format!("--size: {}", explain(&e))))?;
+        let n = units::parse_size(t).map_err(|e| CliError::usage(format!("--size: {}", e.in_a_line())))?;
         if n > LARGEST {
             return Err(CliError::usage(format!("--size {t}: a datagram holds {LARGEST} bytes at most")));
         }
@@ -306,7 +313,9 @@ fn plan(args: &SendArgs, size: usize) -> Result<Plan, CliError> {
     }
     let rate_pps = match (&args.rate, args.interval) {
         (Some(text), _) => {
-            match units::parse_rate(text).map_err(|e| CliError::usage(format!("--rate: {}", explain(&e))))? {
+            match units::parse_rate(text)
+                .map_err(|e| CliError::usage(format!("--rate: {}", e.in_a_line())))?
+            {
                 Rate::Packets(pps) => pps,
                 Rate::Bits(bps) => bps / 8.0 / size.max(1) as f64,
             }
@@ -380,11 +389,13 @@ fn report(p: &SendProgress, job: &SendJob, out: &mut String) {
     }
     for e in &p.errors {
         let remedy = e.remedy.as_ref().map_or_else(String::new, |r| format!("; {r}"));
-        let _ = writeln!(out, "  failed {} times: {}{remedy}", e.count, e.kind);
+        let _ = writeln!(out, "  failed {}: {}{remedy}", units::counted(e.count, "time", "times"), e.kind);
     }
     for r in &p.replies {
         let number = r.sequence.map_or_else(String::new, |n| format!(" to number {n}"));
-        let hops = r.hops.map_or_else(String::new, |h| format!(", {h} hops away"));
+        let hops = r
+            .hops
+            .map_or_else(String::new, |h| format!(", {} away", units::counted(u64::from(h), "hop", "hops")));
         let _ = writeln!(
             out,
             "  answer{number} from {} after {}{hops}, {} bytes",
@@ -397,6 +408,10 @@ fn report(p: &SendProgress, job: &SendJob, out: &mut String) {
         let _ = writeln!(out, "  nobody answered");
     }
     if p.reply_count > p.replies.len() as u64 {
-        let _ = writeln!(out, "  and {} answers more", p.reply_count - p.replies.len() as u64);
+        let _ = writeln!(
+            out,
+            "  and {}",
+            units::counted(p.reply_count - p.replies.len() as u64, "more answer", "more answers")
+        );
     }
 }

@@ -9,9 +9,9 @@ use crate::base::group::{Membership, MembershipId};
 use crate::base::iface::Iface;
 use crate::base::registry::Registry;
 use crate::base::tap::Depth;
-use crate::base::units;
 use crate::cli::examination;
 use crate::cli::privileges;
+use crate::cli::updates::{ping_ended, send_ended, take};
 use crate::doctor::finding::Report;
 use crate::engine::command::{
     Command, Examined, PingId, PingJob, PingProgress, Respond, SendId, SendJob, SendProgress, SendState,
@@ -30,8 +30,6 @@ use crate::net::clock;
 const REST_NS: u64 = 2_000_000_000;
 /// Sends that are remembered.
 const SENDS_MAX: usize = 100;
-/// Names of addresses that are remembered; all are forgotten when there are more.
-const NAMES_MAX: usize = 65_536;
 /// Sights of taps that are counted before the joined groups have their turn again.
 const SIGHTS_A_TURN: usize = 32;
 /// Leaves that can be undone.
@@ -189,16 +187,15 @@ impl Session {
         }
     }
 
-    /// Joins again what was left last; how many rows that are.
-    pub fn undo(&mut self) -> usize {
-        let Some(rows) = self.left.pop() else { return 0 };
-        let count = rows.len();
-        for (membership, origin, label) in rows {
-            if self.model.find(&membership).is_none() {
-                self.join_as(membership, origin, label);
-            }
-        }
-        count
+    /// Joins again what was left last; the rows that are back.
+    pub fn undo(&mut self) -> Vec<MembershipId> {
+        let rows = self.left.pop().unwrap_or_default();
+        rows.into_iter()
+            .map(|(membership, origin, label)| match self.model.find(&membership) {
+                Some(g) => g.id,
+                None => self.join_as(membership, origin, label),
+            })
+            .collect()
     }
 
     /// Tries a failed row again.
@@ -427,85 +424,4 @@ fn saw(
     seen(model, &mut sight.batch);
     model.saw(sight);
     counted(model, &sight.batch);
-}
-
-/// How a send ended, in one line; `None` while it runs.
-fn send_ended(p: &SendProgress) -> Option<String> {
-    let to = p.to.map_or_else(String::new, |t| format!(" to {t}"));
-    let fault = p.errors.first().map_or_else(String::new, |e| {
-        let remedy = e.remedy.as_ref().map_or_else(String::new, |r| format!("; {r}"));
-        format!(", {} failed: {}{remedy}", e.count, e.kind)
-    });
-    match &p.state {
-        SendState::Running => None,
-        SendState::Failed(error) => Some(error.clone()),
-        SendState::Done | SendState::Stopped => {
-            let stopped = if p.state == SendState::Stopped { ", stopped" } else { "" };
-            Some(format!("sent {}{to}{stopped}{fault}", units::packets(p.sent)))
-        }
-    }
-}
-
-/// How a ping ended, in one line.
-fn ping_ended(p: &PingProgress) -> String {
-    match &p.state {
-        SendState::Failed(error) => error.clone(),
-        _ => {
-            let n = p.pings.peers().len();
-            format!(
-                "pinged {} by {}: {} sent, {n} responder{}",
-                p.job.to,
-                p.job.iface,
-                units::packets(p.pings.count()),
-                if n == 1 { "" } else { "s" }
-            )
-        }
-    }
-}
-
-fn take(
-    model: &mut Model,
-    names: &mut HashMap<IpAddr, Option<Arc<str>>>,
-    sends: &mut [(SendId, SendProgress)],
-    update: Update,
-) {
-    let now = clock::now();
-    match update {
-        Update::Joined(id, buffer) => model.joined(id, buffer, now),
-        Update::Buffer(id, buffer) => model.buffer(id, buffer),
-        Update::Rejoined(id, why) => model.rejoined(id, &why, now),
-        Update::Failed { id, error, remedy } => model.failed(id, error, remedy, now),
-        // The front end took the row out of the model when it asked for this.
-        Update::Left(_) => {}
-        Update::Filter(id, membership, text) => model.filter_changed(id, membership, text, now),
-        Update::Responding(id, mode) => model.responding(id, mode != Respond::Off),
-        Update::Answered(id, count) => model.answered(id, count),
-        Update::Ifaces(list) => model.set_ifaces(list, now),
-        Update::NicDrops(list) => {
-            for (name, drops) in list {
-                model.nic_drops(&name, drops);
-            }
-        }
-        Update::Tap(iface, state) => model.tap(&iface, state, now),
-        Update::RingDrops(iface, drops) => model.ring_drops(&iface, drops, now),
-        Update::HostJoins(reading) => model.host_joins(reading, now),
-        Update::Own(endpoint) => model.own(endpoint),
-        Update::Sending(id, progress) => {
-            if let Some((_, p)) = sends.iter_mut().find(|(i, _)| *i == id) {
-                *p = progress;
-            }
-        }
-        // The session keeps it itself: see `Session::update`.
-        Update::Pinging(..) | Update::Examined(..) => {}
-        Update::Name(ip, name) => {
-            if names.len() >= NAMES_MAX {
-                names.clear();
-            }
-            // A name comes from the network: nothing of it reaches the terminal raw.
-            let name = name.map(|n| Arc::from(crate::base::text::visible(&n, 255)));
-            names.insert(ip, name);
-        }
-        Update::Note(kind, Some(id), text) => model.note_group(kind, id, now, text),
-        Update::Note(kind, None, text) => model.note(kind, None, text, now),
-    }
 }

@@ -30,14 +30,20 @@ const PROGRESS: Duration = Duration::from_secs(1);
 /// Time moves on in the model this often.
 const TICK: Duration = Duration::from_millis(250);
 
+const EXAMPLES: &str = "Examples:
+  mcscope soak 239.1.1.1:5004                               past the time after which switches forget
+  mcscope soak 239.1.1.1+4%eth0:5004 --for 1h --json
+  sudo mcscope soak 239.1.1.1:5004 --pause 500ms            with the queries heard on the wire";
+
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct SoakArgs {
     /// Groups to keep
     #[arg(value_name = "GROUP", required = true)]
     groups: Vec<String>,
 
     /// How long, as in 10m; switches forget a membership within 4 min 35 s of its last report
-    #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = super::duration)]
+    #[arg(long = "for", alias = "duration", value_name = "TIME", default_value = "10m", value_parser = super::duration)]
     span: Duration,
 
     /// A time without datagrams that counts as a pause; ten times the usual gap without it, and at least
@@ -200,7 +206,10 @@ impl<'a> Teller<'a> {
         let mut line =
             format!("{} of {}: {}", whole(elapsed), whole(self.args.span), units::packets(packets));
         if paused > 0 {
-            line.push_str(&format!(", {paused} of {} groups without traffic", soaks.len()));
+            line.push_str(&format!(
+                ", {paused} of {} without traffic",
+                units::counted(soaks.len() as u64, "group", "groups")
+            ));
         }
         if let Some(g) = session.model.groups().next()
             && let Some(link) = session.model.memberships().link(&g.membership.iface)
@@ -213,7 +222,7 @@ impl<'a> Teller<'a> {
             }
         }
         if self.left_out > 0 {
-            line.push_str(&format!(", {} events left out", self.left_out));
+            line.push_str(&format!(", {} left out", units::counted(self.left_out, "event", "events")));
         }
         eprint!("\r\x1b[K{line}");
         let _ = std::io::stderr().flush();

@@ -26,7 +26,13 @@ const TIMES_USUAL: u64 = 10;
 /// What came so shortly before the join was flowing already, in ns.
 const FLOWING_NS: u64 = 1_000_000_000;
 
+const EXAMPLES: &str = "Examples:
+  mcscope tree 239.1.1.1%eth0:5004                          the same group three times
+  mcscope tree 239.1.1.1+8%eth0:5004                        a fresh group a run
+  mcscope tree 239.1.1.1%eth0:5004 --runs 20 --rest 5s --json";
+
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct TreeArgs {
     /// The group; with +N a fresh one a run, so that no switch or router remembers it: 239.1.1.1+8:5004
     #[arg(value_name = "GROUP")]

@@ -12,7 +12,7 @@ use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Exit, Format, local_offset};
 use crate::export::stats::Reporter;
-use crate::export::{feed, json, plain, stats};
+use crate::export::{csv, feed, json, plain};
 use crate::model::Model;
 use crate::model::event::{Event, EventKind};
 use crate::model::filter::{Expr, Packeted};
@@ -187,7 +187,7 @@ fn nothing_seen(model: &Model) -> bool {
 impl Printer<'_> {
     fn heading(&self) {
         if self.watch.format == Format::Csv {
-            let heading = if self.watch.stats_only { stats::CSV_HEADER } else { json::Packet::CSV_HEADER };
+            let heading = if self.watch.stats_only { csv::HEADER } else { json::Packet::CSV_HEADER };
             self.out.line(Rank::Must, heading.to_owned());
         }
     }
@@ -289,7 +289,7 @@ impl Printer<'_> {
                 });
             }
             Format::Csv if watch.stats_only => self.reporter.report(model, out.dropped(), last, |s| {
-                out.line(rank, stats::csv(at, &s));
+                out.line(rank, csv::row(at, &s));
             }),
             Format::Csv => {}
             Format::Text => {

@@ -96,7 +96,7 @@ pub(super) fn start(
         ring::available().map_err(|e| CliError::could_not(e.to_string()))?;
     }
     let rules = rules(common, config)?;
-    let options = Options { capture, sockets: socket_options(common, config)?, tap };
+    let options = Options { capture, sockets: socket_options(common, config), tap };
     let mut session = Session::start(ifaces, options, keep)
         .map_err(|e| CliError::could_not(format!("cannot start a thread: {e}")))?;
     session.model.set_rules(rules);

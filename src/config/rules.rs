@@ -39,8 +39,7 @@ enum Port {
 type Wrong = (usize, String);
 
 fn said(key: &str, at: &Spanned<String>, e: &TextError) -> Wrong {
-    let help = e.help.as_ref().map_or_else(String::new, |h| format!("; {h}"));
-    (at.span().start, format!("{key} = \"{}\": {}{help}", at.get_ref(), e.message))
+    (at.span().start, format!("{key} = \"{}\": {}", at.get_ref(), e.in_a_line()))
 }
 
 fn prefix(key: &str, text: Option<&Spanned<String>>) -> Result<Option<Prefix>, Wrong> {
@@ -111,7 +110,7 @@ impl Entry {
 }
 
 /// The line of a place, from 1.
-fn line(text: &str, at: usize) -> usize {
+pub(super) fn line(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or(text).matches('\n').count() + 1
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use crate::base::units::count;
+use crate::base::units::{count, counted};
 use crate::doctor::checks::window;
 use crate::doctor::finding::{Finding, Funnel, Report, Verdict};
 use crate::doctor::picture::{arrow, cells};
@@ -262,10 +262,10 @@ fn heading(out: &mut String, r: &Report) {
     if r.packets > 0 {
         let _ = writeln!(
             out,
-            "{} arrives on {}: {} datagrams{measured}\n",
+            "{} arrives on {}: {}{measured}\n",
             m.endpoint(),
             m.iface,
-            count(r.packets)
+            counted(r.packets, "datagram", "datagrams")
         );
     } else {
         let _ = writeln!(out, "Why is {} silent on {}?{measured}\n", m.endpoint(), m.iface);

@@ -2,6 +2,7 @@
 //!
 //! Formats are pure functions of the model; who writes them where is the front end's business.
 
+pub mod csv;
 pub mod doctor;
 pub mod feed;
 pub mod health;

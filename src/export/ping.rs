@@ -228,12 +228,11 @@ pub fn setup_text(l: &Losses) -> Option<String> {
 /// All responders as a table, and what it means in words.
 pub fn summary(target: Target<'_>, p: &Pings) -> String {
     let mut out = format!(
-        "{} by {}: {} sent, {} responder{}\n",
+        "{} by {}: {} sent, {}\n",
         target.to,
         target.iface,
         units::packets(p.count()),
-        p.peers().len(),
-        if p.peers().len() == 1 { "" } else { "s" }
+        units::counted(p.peers().len() as u64, "responder", "responders")
     );
     let head =
         ["responder", "by", "answered", "loss", "min", "avg", "max", "deviation", "hops", "duplicates"];

@@ -45,6 +45,14 @@ pub fn packet(at: Wall, p: &Packet, m: &Membership, utc_offset_s: i32) -> String
     line
 }
 
+fn groups(n: usize) -> String {
+    units::counted(n as u64, "group", "groups")
+}
+
+fn sources(n: usize) -> String {
+    units::counted(n as u64, "source", "sources")
+}
+
 /// The groups and their sources as a table, with the whole in the first line.
 pub fn summary(model: &Model, utc_offset_s: i32) -> String {
     let now = model.now();
@@ -54,11 +62,11 @@ pub fn summary(model: &Model, utc_offset_s: i32) -> String {
     let rate = t.rate.unwrap_or_default();
     let joined = if model.wire().depth().shows_groups() { "joined: " } else { "" };
     let mut out = format!(
-        "{}  {joined}{} groups, {} sources, {} packets, {}, {}   NET {}  NIC {}  SOCK {}  OURS {}\n",
+        "{}  {joined}{}, {}, {}, {}, {}   NET {}  NIC {}  SOCK {}  OURS {}\n",
         clock(now.wall, utc_offset_s),
-        t.groups,
-        t.sources,
-        t.counters.packets,
+        groups(t.groups),
+        sources(t.sources),
+        units::packets(t.counters.packets),
         units::packets_per_s(rate.packets_pps),
         units::bits_per_s(rate.payload_bps),
         count(t.lost),
@@ -72,10 +80,10 @@ pub fn summary(model: &Model, utc_offset_s: i32) -> String {
         let rate = t.rate.unwrap_or_default();
         let _ = writeln!(
             out,
-            "◇ on the wire, not joined: {} groups, {} sources, {} packets, {}, {}",
-            t.groups,
-            t.sources,
-            t.counters.packets,
+            "◇ on the wire, not joined: {}, {}, {}, {}, {}",
+            groups(t.groups),
+            sources(t.sources),
+            units::packets(t.counters.packets),
             units::packets_per_s(rate.packets_pps),
             units::bits_per_s(rate.payload_bps),
         );
@@ -124,7 +132,8 @@ pub fn summary(model: &Model, utc_offset_s: i32) -> String {
             rows.push(vec![format!("  {} of {} on the wire were not delivered", c.not_delivered, c.wire)]);
         }
         if g.sources.len() > SOURCES_SHOWN {
-            rows.push(vec![format!("  and {} more sources", g.sources.len() - SOURCES_SHOWN)]);
+            let more = g.sources.len() - SOURCES_SHOWN;
+            rows.push(vec![format!("  and {} more", sources(more))]);
         }
     }
     out.push_str(&columns(

@@ -79,8 +79,9 @@ pub struct PauseBody {
     pub lasts: bool,
 }
 
+/// To the second: what is a moment short of 2 s, because the join took it, is not 1 s.
 fn whole(ns: u64) -> String {
-    units::duration(ns / SECOND_NS * SECOND_NS)
+    units::duration(ns.saturating_add(SECOND_NS / 2) / SECOND_NS * SECOND_NS)
 }
 
 impl Report {
@@ -205,8 +206,7 @@ impl Report {
                         whole(p.after_ns)
                     )
                 });
-                let n =
-                    if self.pauses == 1 { "1 pause".to_owned() } else { format!("{} pauses", self.pauses) };
+                let n = units::counted(self.pauses, "pause", "pauses");
                 (format!("{n} longer than {}{longest}{querier}", units::duration(self.pause_limit_ns)), None)
             }
             Verdict::Short => (
@@ -271,9 +271,9 @@ impl Report {
         };
         let _ = writeln!(
             out,
-            "  querier  {querier}; {} queries heard, {} reports of this host seen",
-            units::or_dash(self.queries, units::count),
-            units::or_dash(self.reports, units::count),
+            "  querier  {querier}; {} heard, {} of this host seen",
+            units::or_dash(self.queries, |n| units::counted(n, "query", "queries")),
+            units::or_dash(self.reports, |n| units::counted(n, "report", "reports")),
         );
         for p in &self.pause_list {
             let word = if p.lasts { "stopped" } else { "pause" };
@@ -286,7 +286,8 @@ impl Report {
         }
         let listed = self.pause_list.iter().filter(|p| !p.lasts).count() as u64;
         if self.pauses > listed {
-            let _ = writeln!(out, "  and {} more pauses", self.pauses - listed);
+            let _ =
+                writeln!(out, "  and {}", units::counted(self.pauses - listed, "more pause", "more pauses"));
         }
         out
     }

@@ -92,7 +92,11 @@ impl Summary {
         let row = |name: &str, min, mean, max| {
             format!("{name}  min {}  mean {}  max {}\n", time(min), time(mean), time(max))
         };
-        let mut out = format!("{} of {} runs had traffic\n", self.answered, self.runs);
+        let mut out = format!(
+            "{} of {} had traffic\n",
+            self.answered,
+            units::counted(u64::from(self.runs), "run", "runs")
+        );
         out.push_str(&row("join to first datagram ", self.join_min_ns, self.join_mean_ns, self.join_max_ns));
         out.push_str(&row(
             "leave to last datagram ",

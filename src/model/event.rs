@@ -143,18 +143,46 @@ pub struct Event {
 #[derive(Clone, Debug, Default)]
 pub struct EventLog {
     list: VecDeque<Event>,
+    /// Their numbers in the order of their times.
+    order: VecDeque<u64>,
     next: u64,
 }
+
+/// What is told late, because it was collected first, is put before so many later ones at most.
+const LATE_MAX: usize = 256;
+/// And not when it is older than this, in ns: then the clock was set back.
+const LATE_NS: i64 = 10_000_000_000;
 
 impl EventLog {
     /// Adds an event; its number is given here.
     pub fn push(&mut self, mut e: Event) {
         e.number = self.next;
-        self.next += 1;
-        if self.list.len() == EVENTS_MAX {
-            self.list.pop_front();
+        if self.list.len() == EVENTS_MAX
+            && let Some(gone) = self.list.pop_front()
+        {
+            // The oldest by number is near the oldest by time.
+            let place = self.order.iter().position(|&n| n == gone.number);
+            place.and_then(|p| self.order.remove(p));
         }
+        let first = self.forgotten();
+        let after = |n: &&u64| {
+            let later = usize::try_from(**n - first).ok().and_then(|i| self.list.get(i)).map(|o| o.time.0);
+            later.is_some_and(|t| (1..LATE_NS).contains(&t.saturating_sub(e.time.0)))
+        };
+        let late = self.order.iter().rev().take(LATE_MAX).take_while(after).count();
+        self.order.insert(self.order.len() - late, e.number);
         self.list.push_back(e);
+        self.next += 1;
+    }
+
+    /// One of them, as long as it is kept.
+    pub fn get(&self, number: u64) -> Option<&Event> {
+        self.list.get(usize::try_from(number.checked_sub(self.forgotten())?).ok()?)
+    }
+
+    /// Their numbers in the order of their times, oldest first: what is told late stands where it belongs.
+    pub fn order(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.order.iter().copied()
     }
 
     /// Oldest first.
@@ -201,5 +229,27 @@ mod tests {
         let last: Vec<u64> = log.since(EVENTS_MAX as u64 + 3).map(|e| e.number).collect();
         assert_eq!(last, [EVENTS_MAX as u64 + 3, EVENTS_MAX as u64 + 4]);
         assert_eq!(log.since(0).next().unwrap().number, 5);
+        assert!(log.order().eq(5..EVENTS_MAX as u64 + 5));
+        assert_eq!((log.get(4), log.get(5).map(|e| e.number)), (None, Some(5)));
+    }
+
+    #[test]
+    fn what_is_told_late_stands_at_its_time_and_a_clock_set_back_changes_no_order() {
+        let mut log = EventLog::default();
+        let mut push = |s: i64| {
+            log.push(Event {
+                number: 0,
+                time: Wall(s * 1_000_000_000),
+                kind: EventKind::Note,
+                membership: None,
+                source: None,
+                iface: None,
+                text: String::new(),
+            });
+        };
+        for s in [100, 103, 101, 103, 20, 21] {
+            push(s);
+        }
+        assert_eq!(log.order().collect::<Vec<_>>(), [0, 2, 1, 3, 4, 5]);
     }
 }

@@ -15,6 +15,10 @@ use crate::base::text::{TextError, nearest};
 use crate::model::counter::Choice;
 use crate::wire::{self, Protocol};
 
+/// How the place of a rule is written.
+const WHERE: &str = "before = stands a group, a range of them, a port, or a group and a port: 239.1.1.1=, 239.1.0.0/16=, :5004=, \
+     [ff15::1]:5004=";
+
 /// Bytes that must stand at a place of the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -71,13 +75,17 @@ impl Rule {
         };
         let mut rule = Rule { place: format!("--protocol {text}").into(), ..Rule::default() };
         let (place, what) = text.split_once('=').map_or(("", text), |(p, w)| (p, w));
+        let no_group = |e: TextError| match e.help {
+            Some(_) => moved(e, 0),
+            None => moved(e, 0).help(WHERE),
+        };
         if place.ends_with(']') || !place.contains(']') && place.matches(':').count() != 1 {
             if !place.is_empty() {
-                rule.group = Some(Prefix::parse(place).map_err(|e| moved(e, 0))?);
+                rule.group = Some(Prefix::parse(place).map_err(no_group)?);
             }
         } else if let Some((group, port)) = place.rsplit_once(':') {
             if !group.is_empty() {
-                rule.group = Some(Prefix::parse(group).map_err(|e| moved(e, 0))?);
+                rule.group = Some(Prefix::parse(group).map_err(no_group)?);
             }
             let at = group.len() + 1;
             let port: u16 = port

@@ -20,7 +20,7 @@ use crate::model::group::{Buffer as SocketBuffer, Origin};
 use crate::model::{Model, Settings};
 use crate::ui::action::Action;
 use crate::ui::dialogs::Dialogs;
-use crate::ui::keys::parse_key;
+use crate::ui::keymap::{KeyMap, parse_key};
 use crate::ui::layer::{Ctx, Layer, Outcome};
 use crate::ui::screen::{self, Screen};
 use crate::ui::theme::Theme;
@@ -262,6 +262,7 @@ pub struct Desk {
     pub world: World,
     pub screen: Screen,
     pub theme: Theme,
+    pub keymap: KeyMap,
     pub names: HashMap<IpAddr, Option<Arc<str>>>,
     pub sends: Vec<(SendId, SendProgress)>,
     pub examined: Option<Examined>,
@@ -278,6 +279,7 @@ impl Desk {
             world,
             screen: Screen::new(screen::Settings { dialogs: Box::new(Stubs) }),
             theme: Theme::dark(),
+            keymap: KeyMap::default(),
             names,
             sends: Vec::new(),
             examined: None,
@@ -292,6 +294,7 @@ impl Desk {
         let ctx = Ctx {
             model: self.frozen.as_ref().map_or(&self.world.model, |f| &f.0),
             theme: &self.theme,
+            keys: &self.keymap,
             now: at(self.world.now_ms),
             utc_offset_s: 3600,
             names: &self.names,
@@ -315,6 +318,17 @@ impl Desk {
         self.with(|screen, terminal, ctx| {
             terminal.draw(|frame| screen.draw(frame, ctx)).unwrap();
         });
+    }
+
+    /// The line that holds the selection mark of the pane that begins with this title.
+    pub fn marked(&self, title: &str) -> String {
+        let lines = self.lines();
+        let from = lines
+            .iter()
+            .position(|l| l.contains(title))
+            .unwrap_or_else(|| panic!("{title}:\n{}", self.text()));
+        let line = lines[from..].iter().find(|l| l.contains('▌'));
+        line.unwrap_or_else(|| panic!("no mark under {title}:\n{}", self.text())).clone()
     }
 
     pub fn resize(&mut self, width: u16, height: u16) {

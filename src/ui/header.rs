@@ -52,7 +52,6 @@ fn addresses(model: &Model) -> Vec<String> {
 /// The first line: who and where, how much, what time it is.
 pub fn header(buf: &mut Buffer, area: Rect, t: &Totals, ctx: &Ctx<'_>) {
     let theme = ctx.theme;
-    let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     let tapped = ctx.model.wire().depth().shows_groups();
     let wire = tapped.then(|| ctx.model.wire_totals(None));
     // Where nothing is joined, the line is about the wire; otherwise about what is joined.
@@ -65,7 +64,11 @@ pub fn header(buf: &mut Buffer, area: Rect, t: &Totals, ctx: &Ctx<'_>) {
     };
     // Rates are right-aligned in a fixed place: the line does not move when they do.
     let (groups, sources) = only_wire.map_or((t.groups, t.sources), |w| (w.groups, w.sources));
-    let counts = format!("{}  {}", plural(groups, "group"), plural(sources, "source"));
+    let counts = format!(
+        "{}  {}",
+        units::counted(groups as u64, "group", "groups"),
+        units::counted(sources as u64, "source", "sources")
+    );
     let beside = match (wire, only_wire) {
         (_, Some(_)) if area.width < 100 => ("◇ ".to_owned(), String::new()),
         (_, Some(_)) => ("◇ on the wire: ".to_owned(), String::new()),
@@ -145,7 +148,9 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
     let start = area.right().saturating_sub(width(&right));
     // Short of room some tabs keep their keys only, never the one that is shown.
     let name = |v: &ViewRow| v.title.width() as u16 + 1;
-    let least = VIEWS.iter().map(|v| 3 + if v.key() == s.view { name(v) } else { 0 }).sum::<u16>();
+    let cap = |v: &ViewRow| ctx.key(v.binding.cmd);
+    let alone = |v: &ViewRow| cap(v).width() as u16 + 2;
+    let least = VIEWS.iter().map(|v| alone(v) + if v.key() == s.view { name(v) } else { 0 }).sum::<u16>();
     let mut spare = start.saturating_sub(x + least);
     for v in VIEWS {
         let here = v.key() == s.view;
@@ -155,7 +160,7 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
         if named && !here {
             spare -= name(v);
         }
-        let text = if named { format!("{} {}", v.key(), v.title) } else { v.key().to_string() };
+        let text = if named { format!("{} {}", cap(v), v.title) } else { cap(v) };
         places.push((v.key(), Rect::new(x, area.y, text.width() as u16, 1)));
         x = run(buf, x, area.y, start, &[(text, style)]) + 2;
     }
@@ -175,10 +180,12 @@ pub fn tabs(buf: &mut Buffer, area: Rect, t: &Totals, s: &Status<'_>, ctx: &Ctx<
 /// The last line: the keys that work now, the most useful first, as many as fit.
 pub fn footer(buf: &mut Buffer, area: Rect, situation: &Situation, ctx: &Ctx<'_>) {
     let theme = ctx.theme;
-    let mut rows: Vec<_> = keys::table().iter().filter(|b| b.footer > 0 && (b.works)(situation)).collect();
+    let mut rows: Vec<_> = keys::table().iter().filter(|b| b.footer > 0 && b.works(situation)).collect();
     rows.sort_by_key(|b| b.footer);
     let mut x = area.x + 1;
-    let width = |b: &keys::Binding| (keys::shown(b.keys[0]).width() + b.short.width() + 3) as u16;
+    // An action that was left without a key is not offered here.
+    rows.retain(|b| !ctx.keys.keys(b.cmd).is_empty());
+    let width = |b: &keys::Binding| (ctx.keys.cap(b.cmd).width() + b.short.width() + 3) as u16;
     // Who does not know what to do needs these two most: they have their room before any other.
     let kept = |b: &keys::Binding| matches!(b.cmd, keys::Cmd::Help | keys::Cmd::Quit);
     let mut reserved: u16 = rows.iter().filter(|b| kept(b)).map(|b| width(b)).sum();
@@ -186,7 +193,7 @@ pub fn footer(buf: &mut Buffer, area: Rect, situation: &Situation, ctx: &Ctx<'_>
         if kept(b) {
             reserved -= width(b);
         }
-        let cap = keys::shown(b.keys[0]);
+        let cap = ctx.keys.cap(b.cmd);
         let text = format!(" {}  ", b.short);
         if x + width(b) - 2 + reserved > area.right() {
             continue;

@@ -13,6 +13,8 @@ use crate::base::time::Now;
 use crate::engine::command::{Examined, PingProgress, SendId, SendProgress};
 use crate::model::Model;
 use crate::ui::action::Action;
+use crate::ui::keymap::KeyMap;
+use crate::ui::keys::Cmd;
 use crate::ui::theme::Theme;
 
 /// What every part of the screen may read while it draws or handles a key.
@@ -22,6 +24,8 @@ pub struct Ctx<'a> {
     pub model: &'a Model,
     /// Colours.
     pub theme: &'a Theme,
+    /// Which key does what.
+    pub keys: &'a KeyMap,
     /// The present.
     pub now: Now,
     /// Seconds east of UTC of the local time.
@@ -43,6 +47,11 @@ pub struct Ctx<'a> {
 }
 
 impl<'a> Ctx<'a> {
+    /// The key of an action, as it is shown.
+    pub fn key(&self, cmd: Cmd) -> String {
+        self.keys.cap(cmd)
+    }
+
     /// The name of an address, where it is known.
     pub fn name(&self, ip: IpAddr) -> Option<&'a str> {
         self.names.get(&ip)?.as_deref()

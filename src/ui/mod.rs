@@ -11,6 +11,7 @@ pub mod filter;
 pub mod forecast;
 pub mod format;
 pub mod header;
+pub mod keymap;
 pub mod keys;
 pub mod layer;
 pub mod pane;

@@ -38,6 +38,9 @@ pub struct Theme {
 }
 
 impl Theme {
+    /// The themes there are, in words.
+    pub const NAMES: &str = "dark, light and mono exist";
+
     /// The named theme: `dark`, `light` or `mono`.
     pub fn named(name: &str) -> Option<Theme> {
         match name {

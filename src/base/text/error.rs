@@ -41,6 +41,14 @@ impl TextError {
         self.text.get(self.span.clone()).unwrap_or("")
     }
 
+    /// Message and help in a line, where the text stands beside.
+    pub fn in_a_line(&self) -> String {
+        match &self.help {
+            Some(help) => format!("{}; {help}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// The wrong part in characters of the text as [`TextError::caret`] shows it, for an input line that
     /// marks it: at least one character wide.
     pub fn columns(&self) -> Range<usize> {

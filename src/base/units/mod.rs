@@ -168,7 +168,12 @@ pub fn packets_per_s(value: f64) -> String {
 
 /// A number of packets, exact: `1 packet`, `12 345 packets`.
 pub fn packets(n: u64) -> String {
-    format!("{} packet{}", count(n), if n == 1 { "" } else { "s" })
+    counted(n, "packet", "packets")
+}
+
+/// A number of things, exact, with their noun: `1 query`, `12 345 queries`.
+pub fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
 /// An exact counter in groups of three with plain spaces, from five digits on: `1152`, `12 345`.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::{Case, Check, Judged, Subject, fail, note, ok, one, unknown, unseen, warn};
 use crate::base::group::Membership;
 use crate::base::iface::IfaceKind;
-use crate::base::units::count;
+use crate::base::units::{count, counted, packets};
 use crate::doctor::facts::{LinkLocal, Target};
 use crate::doctor::finding::Fate;
 use crate::doctor::funnel::{Counts, filtered, filtered_protocol, meant, wire_of};
@@ -37,8 +37,8 @@ fn by_rules(c: &Case<'_>, fate: Fate, hook: Hook, what: &str) -> Vec<Judged> {
     let counts = Counts::of(c.facts, m.group.is_ipv4());
     let vanished = counts.map_or(String::new(), |n| {
         format!(
-            "{} packets came to IP in {}, {} of them vanished uncounted; ",
-            count(n.received),
+            "{} came to IP in {}, {} of them vanished uncounted; ",
+            packets(n.received),
             c.window(),
             count(n.vanished)
         )
@@ -127,7 +127,10 @@ fn ingress(c: &Case<'_>) -> Vec<Judged> {
         let ip = Counts::of(c.facts, m.group.is_ipv4())
             .map_or(String::new(), |n| format!(", InReceives +{}", n.received));
         let wire = wire_of(t).map_or(String::new(), |w| {
-            format!(", {} frames of the group on the wire", count(meant(w, m).map(|f| f.frames).sum()))
+            format!(
+                ", {} of the group on the wire",
+                counted(meant(w, m).map(|f| f.frames).sum(), "frame", "frames")
+            )
         });
         let seen = format!("{rx}{ip}{wire} in {}", c.window());
         let found = match &drop {

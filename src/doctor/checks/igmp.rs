@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Case, Check, Judged, Subject, fail, note, ok, one, unknown, unseen, untold, warn, warn_if};
 use crate::base::group::SourceFilter;
 use crate::base::iface::IfaceKind;
-use crate::base::units::{count, duration};
+use crate::base::units::{count, counted, duration};
 use crate::doctor::facts::QueryHeard;
 use crate::net::Kind;
 
@@ -166,7 +166,7 @@ fn memberships(c: &Case<'_>) -> Vec<Judged> {
                 .run(format!("sysctl -w net.ipv4.igmp_max_memberships={}", asked.len()))
                 .on("this host")
         }
-        Some(n) => ok(format!("a socket may join {n} groups")).seen(seen),
+        Some(n) => ok(format!("a socket may join {}", counted(n, "group", "groups"))).seen(seen),
     })
 }
 
@@ -178,10 +178,10 @@ fn sources(c: &Case<'_>) -> Vec<Judged> {
         ("net.ipv6.mld_max_msf", c.facts.settings.mld_max_msf)
     };
     let n = m.filter.sources().len();
-    let seen =
-        format!("{setting} = {}; {n} sources asked for", limit.map_or("untold".into(), |n| n.to_string()));
+    let asked = counted(n as u64, "source", "sources");
+    let seen = format!("{setting} = {}; {asked} asked for", limit.map_or("untold".into(), |n| n.to_string()));
     if let Some(text) = refused(c, true) {
-        return one(fail(format!("the filter of {n} sources is more than the limit"))
+        return one(fail(format!("the filter of {asked} is more than the limit"))
             .seen(format!("{text}; {seen}"))
             .run(format!("sysctl -w {setting}={}", n.max(64)))
             .explaining(true));

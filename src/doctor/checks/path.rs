@@ -1,7 +1,7 @@
 //! The way to here: is anything sent, and is multicast routed?
 
 use super::{Case, Check, Judged, Subject, fail, note, ok, one, unknown, unseen, untold, warn};
-use crate::base::units::{count, packets_per_s};
+use crate::base::units::{count, counted, packets, packets_per_s};
 use crate::doctor::finding::Fate;
 use crate::doctor::funnel::{Counts, meant, wire_of};
 
@@ -24,8 +24,8 @@ fn sender(c: &Case<'_>) -> Vec<Judged> {
         let more = t.sources.len().saturating_sub(4);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         return one(ok(format!("{} arrives on {}", m.endpoint(), m.iface)).seen(format!(
-            "{} datagrams in {} ({}) from {}{more}",
-            count(t.packets),
+            "{} in {} ({}) from {}{more}",
+            counted(t.packets, "datagram", "datagrams"),
             c.window(),
             packets_per_s(t.packets as f64 / seconds),
             list.join(", ")
@@ -40,8 +40,8 @@ fn sender(c: &Case<'_>) -> Vec<Judged> {
         };
         let counted = Counts::of(c.facts, m.group.is_ipv4()).map_or(String::new(), |n| {
             format!(
-                "{} packets came to IP in {}, {} vanished uncounted",
-                count(n.received),
+                "{} came to IP in {}, {} vanished uncounted",
+                packets(n.received),
                 c.window(),
                 count(n.vanished)
             )
@@ -57,8 +57,8 @@ fn sender(c: &Case<'_>) -> Vec<Judged> {
         let frames: Option<u64> = wire_of(t).map(|w| meant(w, m).map(|f| f.frames).sum());
         return one(match frames {
             Some(n) if n > 0 => ok(format!("somebody sends to {}", m.group)).seen(format!(
-                "{} frames on the wire in {}",
-                count(n),
+                "{} on the wire in {}",
+                counted(n, "frame", "frames"),
                 c.window()
             )),
             _ => unknown(format!("whether anybody sends to {}", m.endpoint()))
@@ -78,14 +78,19 @@ fn sender(c: &Case<'_>) -> Vec<Judged> {
             m.iface,
             o.membership.iface
         ))
-        .seen(format!("{}; {} datagrams on {}", seen, count(o.packets), o.membership.iface))
+        .seen(format!("{}; {} on {}", seen, counted(o.packets, "datagram", "datagrams"), o.membership.iface))
         .explaining(true));
     }
     if let Some(o) = t.elsewhere.iter().max_by_key(|o| o.frames) {
         let mut there = m.clone();
         there.iface = o.iface.clone();
         return one(fail(format!("{} does not come by {}, but by {}", m.endpoint(), m.iface, o.iface))
-            .seen(format!("{seen}; {} frames from {} on {}", count(o.frames), o.source, o.iface))
+            .seen(format!(
+                "{seen}; {} from {} on {}",
+                counted(o.frames, "frame", "frames"),
+                o.source,
+                o.iface
+            ))
             .because("a membership is of one interface: what comes by another is not delivered for it")
             .advise(format!("join on {}: `mcscope '{there}'`", o.iface))
             .explaining(true));

@@ -1,7 +1,7 @@
 //! Sockets: ports, buffers, and what UDP refuses.
 
 use super::{Case, Check, Judged, Subject, fail, note, ok, one, unseen, untold, warn, warn_if};
-use crate::base::units::{bytes, count};
+use crate::base::units::{bytes, count, counted};
 use crate::doctor::facts::UdpSocket;
 use crate::doctor::finding::Fate;
 use crate::doctor::funnel::{Counts, meant, wire_of};
@@ -102,12 +102,12 @@ fn port(c: &Case<'_>) -> Vec<Judged> {
         list
     });
     let ignored = Counts::of(c.facts, m.group.is_ipv4()).map(|n| n.ignored);
-    let counted = ignored.map_or(String::new(), |n| format!("; Udp IgnoredMulti +{n} in {}", c.window()));
+    let nowhere = ignored.map_or(String::new(), |n| format!("; Udp IgnoredMulti +{n} in {}", c.window()));
     if c.is(Fate::OtherPort) {
         let (title, seen) = match others.first() {
             Some((port, n)) => (
                 format!("traffic to {} arrives on port {port}, not on {}", m.group, m.port),
-                format!("{} frames to port {port} on the wire{counted}", count(*n)),
+                format!("{} frames to port {port} on the wire{nowhere}", count(*n)),
             ),
             None => (
                 format!(
@@ -128,11 +128,14 @@ fn port(c: &Case<'_>) -> Vec<Judged> {
     }
     if let Some((port, n)) = others.first() {
         return one(note(format!("{} has traffic on port {port} too", m.group))
-            .seen(format!("{} frames on the wire", count(*n))));
+            .seen(format!("{} on the wire", counted(*n, "frame", "frames"))));
     }
     one(match (t.packets > 0, &t.wire) {
-        (true, _) => ok(format!("{} comes on port {}", m.group, m.port))
-            .seen(format!("{} datagrams", count(t.packets))),
+        (true, _) => ok(format!("{} comes on port {}", m.group, m.port)).seen(counted(
+            t.packets,
+            "datagram",
+            "datagrams",
+        )),
         (false, Some(Ok(_))) => {
             ok(format!("{} comes on no other port", m.group)).seen("looked at on the wire")
         }
@@ -206,8 +209,8 @@ fn rcvbuf(c: &Case<'_>) -> Vec<Judged> {
     if t.drops > 0 {
         out.push(
             fail(format!(
-                "the receive buffer of mcscope's socket overflowed: {} datagrams dropped",
-                count(t.drops)
+                "the receive buffer of mcscope's socket overflowed: {} dropped",
+                counted(t.drops, "datagram", "datagrams")
             ))
             .seen(format!(
                 "{limits}; {} received, {} dropped in {}",
@@ -268,7 +271,10 @@ fn checksum(c: &Case<'_>) -> Vec<Judged> {
         (n, who) => {
             let title = match who {
                 Some((ip, _)) => format!("datagrams from {ip} are dropped: their UDP checksum is wrong"),
-                None => format!("{} datagrams are dropped: their UDP checksum is wrong", count(n)),
+                None => format!(
+                    "{} dropped: their UDP checksum is wrong",
+                    counted(n, "datagram is", "datagrams are")
+                ),
             };
             let found = if explains { fail(title) } else { warn(title) };
             let seen = who.map_or(seen.clone(), |(ip, n)| {
@@ -325,7 +331,11 @@ fn fragments(c: &Case<'_>) -> Vec<Judged> {
     );
     if c.is(Fate::Fragments) {
         let frames: u64 = wire_of(t).map_or(0, |w| meant(w, m).map(|f| f.fragments).sum());
-        let seen = if frames > 0 { format!("{seen}; {} fragments on the wire", count(frames)) } else { seen };
+        let seen = if frames > 0 {
+            format!("{seen}; {} on the wire", counted(frames, "fragment", "fragments"))
+        } else {
+            seen
+        };
         return one(fail(format!("datagrams to {} come in fragments, and not all fragments come", m.group))
             .seen(seen)
             .advise(advice)

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Case, Check, Judged, Subject, fail, group_name, note, ok, one, unknown, unseen, untold, warn};
-use crate::base::units::{count, duration, percent, share_pct};
+use crate::base::units::{count, counted, duration, packets, percent, share_pct};
 use crate::doctor::finding::Fate;
 use crate::doctor::funnel::{meant, wire_of};
 
@@ -195,7 +195,7 @@ fn vlan(c: &Case<'_>) -> Vec<Judged> {
             let title = format!("{} comes to {} in VLAN {id}", m.group, m.iface);
             let found = if c.is(Fate::OtherVlan) { fail(title) } else { note(title) };
             found
-                .seen(format!("{} frames tagged {id} in {}", count(frames), c.window()))
+                .seen(format!("{} tagged {id} in {}", counted(frames, "frame", "frames"), c.window()))
                 .run(format!(
                     "ip link add link {0} name {0}.{id} type vlan id {id}\nip link set {0}.{id} up",
                     m.iface
@@ -222,8 +222,8 @@ fn twice(c: &Case<'_>) -> Vec<Judged> {
             o.membership.iface
         ))
         .seen(format!(
-            "{} datagrams on {}, {} on {}",
-            count(t.packets),
+            "{} on {}, {} on {}",
+            counted(t.packets, "datagram", "datagrams"),
             m.iface,
             count(o.packets),
             o.membership.iface
@@ -245,7 +245,7 @@ fn twice(c: &Case<'_>) -> Vec<Judged> {
     let frames = wire.told_apart;
     // Half of what comes twice is the first of two.
     let share = share_pct(t.duplicates, frames).unwrap_or(0.0);
-    let seen = format!("{} of {} packets were there before within 1 s", count(t.duplicates), count(frames));
+    let seen = format!("{} of {} were there before within 1 s", count(t.duplicates), packets(frames));
     one(if share > 1.0 {
         warn(format!("{} of the packets of {} come twice", percent(share), group_name(m))).seen(seen).advise(
             "look for a loop, a mirrored switch port, a bond of two links, or two copies of the sender",

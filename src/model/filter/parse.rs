@@ -194,7 +194,8 @@ impl Parser<'_> {
                 }
                 let e = self.any(depth + 1)?;
                 if self.peek() != Some(&Token::Close) {
-                    return Err(TextError::new(self.text, start, "this parenthesis is never closed"));
+                    return Err(TextError::new(self.text, start, "this parenthesis is never closed")
+                        .help("write ) behind what belongs together; in quotes it is looked for as a word"));
                 }
                 self.at += 1;
                 Ok(e)
@@ -243,7 +244,11 @@ impl Parser<'_> {
             Some(Token::Word(w)) => (w.clone(), true),
             Some(Token::Quoted(q)) => (q.clone(), false),
             _ if op.is_none() => return Ok(looked_for),
-            _ => return Err(self.wrong(format!("what {word} is compared with is missing"))),
+            _ => {
+                return Err(self
+                    .wrong(format!("what {word} is compared with is missing"))
+                    .help("as in lost > 0, source 10.1.2.0/24, text \"a b\""));
+            }
         };
         let numeric =
             matches!(property, Property::Number(f) if f != Figure::Dscp) || property == Property::Rate;

@@ -244,7 +244,12 @@ impl Model {
         let from: IpAddr = from.into();
         let v4 = from.is_ipv4();
         let link = self.memberships.link_mut(iface);
-        let ours = outgoing && (from.is_unspecified() || link.addresses.contains(&from));
+        // What is sent on the loopback comes back as received, and only this host sends there, by
+        // whichever address: one of the two tells, and it is ours.
+        if link.loopback && !outgoing {
+            return;
+        }
+        let ours = link.loopback || outgoing && (from.is_unspecified() || link.addresses.contains(&from));
         let lifetime = link.side(from).queriers.timers(at.mono).membership_late_ns();
         let side = link.side_mut(v4);
         side.messages += 1;

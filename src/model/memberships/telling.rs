@@ -141,7 +141,8 @@ impl Pending {
             None => text.push_str(" for all groups"),
         }
         if !q.sources.is_empty() {
-            text.push_str(&format!(", {} sources", q.sources.len()));
+            text.push_str(", ");
+            text.push_str(&units::counted(q.sources.len() as u64, "source", "sources"));
         }
         text.push_str(&format!(", {} to answer", units::duration(response_ns)));
         if let Some(t) = q.newest {
@@ -200,9 +201,9 @@ impl Pending {
             let text = match answered(asked) {
                 (0, _) => "no report was heard in answer to the query".to_owned(),
                 (hosts, groups) => format!(
-                    "{hosts} {} heard in answer to the query, for {groups} {}",
-                    if hosts == 1 { "host" } else { "hosts" },
-                    if groups == 1 { "group" } else { "groups" }
+                    "{} heard in answer to the query, for {}",
+                    units::counted(hosts as u64, "host", "hosts"),
+                    units::counted(groups as u64, "group", "groups")
                 ),
             };
             out.push((EventKind::Report, wall, text));
@@ -226,7 +227,11 @@ impl Pending {
             }
             match std::mem::take(&mut self.changes_more) {
                 0 => {}
-                n => out.push((EventKind::Report, since.wall, format!("{n} more changes by other hosts"))),
+                n => {
+                    let text =
+                        units::counted(n as u64, "more change by other hosts", "more changes by other hosts");
+                    out.push((EventKind::Report, since.wall, text));
+                }
             }
         }
         out

@@ -38,6 +38,11 @@ struct Story {
 impl Story {
     /// Joined at second 0, with ears or without.
     fn new(group: &str, ears: bool) -> Story {
+        Story::on(IfaceKind::Wired, group, ears)
+    }
+
+    /// The same on an interface of this kind.
+    fn on(kind: IfaceKind, group: &str, ears: bool) -> Story {
         let mut model = Model::new(Settings::default(), now(0));
         let eth0: Arc<str> = "eth0".into();
         let addrs = [("10.0.0.3", 24), ("fe80::3", 64)];
@@ -48,7 +53,7 @@ impl Story {
             up: true,
             carrier: Some(true),
             multicast: true,
-            kind: IfaceKind::Wired,
+            kind,
             master: None,
             mtu: Some(1500),
             mac: None,
@@ -322,6 +327,22 @@ fn queriers_and_members_are_told_compactly() {
     );
     s.to(400, false);
     assert!(s.told(EventKind::Querier)[3].1.contains("it counts as gone"));
+}
+
+#[test]
+fn a_report_of_this_host_is_its_own_also_on_the_loopback_and_before_it_has_an_address() {
+    let nobody = Ipv4Addr::UNSPECIFIED;
+    for (kind, others) in [(IfaceKind::Loopback, 0), (IfaceKind::Wired, 2)] {
+        let mut s = Story::on(kind, "239.1.1.1", true);
+        // What leaves is seen leaving; on the loopback it is seen coming back as well.
+        for (from, outgoing) in [(US, true), (nobody, true), (US, false), (nobody, false)] {
+            s.record(from, RecordKind::ToExclude, outgoing);
+        }
+        let members = s.model.memberships().link("eth0").unwrap().igmp.members.of(GROUP.into());
+        let count = |ours: bool| members.iter().filter(|m| m.ours == ours).count();
+        assert_eq!((count(true), count(false)), (2, others), "{kind:?}");
+        assert!(members.iter().all(|m| m.reports == 1), "each is counted once: {members:?}");
+    }
 }
 
 #[test]

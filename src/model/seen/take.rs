@@ -8,6 +8,7 @@ use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::IfaceKind;
 use crate::base::tap::Depth;
 use crate::base::time::{Mono, Now, SECOND_NS};
+use crate::base::units;
 use crate::model::Model;
 use crate::model::event::{Event, EventKind, EventLog};
 use crate::model::group::{Group, JoinState};
@@ -272,7 +273,11 @@ impl Model {
             {
                 // Told again when it has doubled.
                 c.told = n * 2;
-                let text = format!("{m}: {n} datagrams were seen on {} and not delivered", m.iface);
+                let text = format!(
+                    "{m}: {} seen on {} and not delivered",
+                    units::counted(n, "datagram was", "datagrams were"),
+                    m.iface
+                );
                 self.note_group(EventKind::NotDelivered, id, now, text);
             }
         }
@@ -295,13 +300,20 @@ impl Model {
             if t.told.second != now.mono.second() {
                 (t.told.second, t.told.groups) = (now.mono.second(), 0);
                 if t.told.hidden > 0 {
-                    tell(format!("{} more groups that nobody joined were seen on {name}", t.told.hidden));
+                    let more = units::counted(
+                        t.told.hidden,
+                        "more group that nobody joined was",
+                        "more groups that nobody joined were",
+                    );
+                    tell(format!("{more} seen on {name}"));
                     t.told.hidden = 0;
                 }
             }
             if t.evicted > t.told.evicted_at {
                 t.told.evicted_at = t.evicted * 2;
-                tell(format!("{name}: {} groups seen on the wire were forgotten for others", t.evicted));
+                let gone =
+                    units::counted(t.evicted, "group seen on the wire was", "groups seen on the wire were");
+                tell(format!("{name}: {gone} forgotten for others"));
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::engine::command::{PingProgress, SendId, SendProgress};
 use crate::model::group::Origin;
 use crate::model::{Model, Settings};
 use crate::ui::action::Action;
+use crate::ui::keymap::KeyMap;
 use crate::ui::layer::{Ctx, Layer, Outcome};
 use crate::ui::theme::Theme;
 
@@ -25,6 +26,7 @@ const NOW: Now = Now { mono: Mono(1_000_000_000_000), wall: Wall(1_764_000_000_0
 pub struct Host {
     pub model: Model,
     pub theme: Theme,
+    pub keys: KeyMap,
     pub names: HashMap<IpAddr, Option<Arc<str>>>,
     pub sends: Vec<(SendId, SendProgress)>,
     pub ping: Option<PingProgress>,
@@ -67,6 +69,7 @@ impl Host {
         Host {
             model,
             theme: Theme::dark(),
+            keys: KeyMap::default(),
             names: HashMap::new(),
             sends: Vec::new(),
             ping: None,
@@ -84,6 +87,7 @@ impl Host {
         Ctx {
             model: &self.model,
             theme: &self.theme,
+            keys: &self.keys,
             now: NOW,
             utc_offset_s: 0,
             names: &self.names,

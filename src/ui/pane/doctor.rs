@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::base::units;
 use crate::doctor::checks::window;
 use crate::doctor::finding::{Finding, Funnel, Passage, Report, Verdict};
 use crate::doctor::picture::{arrow, cells};
@@ -228,15 +229,17 @@ fn hidden(rows: &mut Vec<Row>, report: &Report, width: usize, theme: &Theme) {
             None => reasons.push((reason, 1)),
         }
     }
-    let checks = |n: usize| if n == 1 { "1 check".to_owned() } else { format!("{n} checks") };
+    let checks = |n: usize| units::counted(n as u64, "check", "checks");
     for (reason, n) in reasons {
         let (sign, style) = look(Verdict::Unknown, theme);
         line(
             sign,
             style,
             match (reason, n) {
-                ("", 1) => "1 check needs more time, or a packet to look at".to_owned(),
-                ("", n) => format!("{n} checks need more time, or a packet to look at"),
+                ("", n) => {
+                    let need = units::counted(n as u64, "check needs", "checks need");
+                    format!("{need} more time, or a packet to look at")
+                }
                 (reason, n) => format!("{} could not look: {reason}", checks(n)),
             },
         );
@@ -265,7 +268,12 @@ fn words(at: &Shared, ctx: &Ctx<'_>, e: Option<&Examined>, report: Option<&Repor
         Some(e) if e.running => "measuring …".to_owned(),
         _ => String::new(),
     };
-    Words { title, right, bottom_right: "c: copy the remedy".into(), ..Words::default() }
+    Words {
+        title,
+        right,
+        bottom_right: format!("{}: copy the remedy", ctx.key(Cmd::Copy)),
+        ..Words::default()
+    }
 }
 
 impl Pane for Doctor {
@@ -281,8 +289,11 @@ impl Pane for Doctor {
         self.body = inner;
         self.drawn.clear();
         if at.group(ctx).is_some_and(|g| !g.is_joined()) {
-            let line = "this group is seen on the wire and not joined: + joins it, then it can be examined";
-            return empty(buf, inner, &[line.to_owned()], theme.dim);
+            let line = format!(
+                "this group is seen on the wire and not joined: {} joins it, then it can be examined",
+                ctx.key(Cmd::JoinNow)
+            );
+            return empty(buf, inner, &[line], theme.dim);
         }
         let Some(report) = report else {
             let lines = match e.and_then(|e| e.outcome.as_ref()) {

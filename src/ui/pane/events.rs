@@ -9,7 +9,7 @@ use ratatui::style::Style;
 use crate::base::group::Membership;
 use crate::base::text::visible;
 use crate::base::units;
-use crate::model::event::{Event, EventKind, EventLog};
+use crate::model::event::EventKind;
 use crate::model::filter::Happening;
 use crate::ui::format::clock;
 use crate::ui::keys::Cmd;
@@ -31,12 +31,9 @@ pub struct Events {
     of_stream: bool,
     feed: Feed,
     scan: Scan,
+    rows: Vec<u64>,
     body: Rect,
     drawn: Vec<u64>,
-}
-
-fn get(log: &EventLog, number: u64) -> Option<&Event> {
-    log.since(number).next().filter(|e| e.number == number)
 }
 
 /// The style and the sign of an event.
@@ -71,11 +68,14 @@ impl Events {
         Events { of_stream: true, ..Events::default() }
     }
 
+    /// What is to be shown, in the order of time.
     fn rows(&mut self, at: &Shared, ctx: &Ctx<'_>) -> Rows<'_> {
         let log = ctx.model.events();
         let (first, end) = (log.forgotten(), log.next());
+        self.rows.clear();
         if !at.filter.is_set() && !self.of_stream {
-            return Rows::All { first, end };
+            self.rows.extend(log.order());
+            return Rows::Some(&self.rows);
         }
         let stream = at.group(ctx).filter(|_| self.of_stream).map(|g| (g.membership.clone(), at.source));
         let mut hash = DefaultHasher::new();
@@ -84,7 +84,7 @@ impl Events {
             (at.group_id(), at.source).hash(&mut hash);
         }
         self.scan.run(hash.finish(), first, end, |n| {
-            let Some(e) = get(log, n) else { return false };
+            let Some(e) = log.get(n) else { return false };
             let here = stream.as_ref().is_none_or(|(m, from)| {
                 // Blocking a source makes another membership of the same group.
                 let same = |o: &Membership| o.endpoint() == m.endpoint() && o.iface == m.iface;
@@ -92,7 +92,9 @@ impl Events {
             });
             here && at.filter.expr().passes(&Happening(e))
         });
-        Rows::Some(self.scan.matches())
+        let found = self.scan.matches();
+        self.rows.extend(log.order().filter(|n| found.binary_search(n).is_ok()));
+        Rows::Some(&self.rows)
     }
 
     fn shift(&mut self, by: isize, at: &mut Shared, ctx: &Ctx<'_>) {
@@ -110,7 +112,7 @@ impl Pane for Events {
         let log = ctx.model.events();
         let (theme, inside) = (ctx.theme, area.inner(ratatui::layout::Margin::new(1, 1)));
         self.body = inside;
-        let chosen = at.event.and_then(|n| get(log, n));
+        let chosen = at.event.and_then(|n| log.get(n));
         let whole =
             chosen.map(|e| wrap(&visible(&e.text, TEXT_MAX), inside.width.saturating_sub(4) as usize));
         // Only what does not fit on its row is written out below.
@@ -138,7 +140,7 @@ impl Pane for Events {
             right: if selected.is_none() {
                 "following ▾".into()
             } else {
-                "standing still · f follows".into()
+                format!("standing still · {} follows", ctx.key(Cmd::Follow))
             },
             bottom: forgotten,
             bottom_right: if at.filter.is_set() || self.of_stream {
@@ -152,7 +154,7 @@ impl Pane for Events {
             let line = if self.of_stream && !at.filter.is_set() {
                 "nothing has happened to this stream yet".into()
             } else if at.filter.is_set() && log.next() > 0 {
-                nothing_matches(at)
+                nothing_matches(at, ctx)
             } else {
                 "nothing has happened yet: joins, new sources, silence and interface changes stand here"
                     .into()
@@ -160,7 +162,7 @@ impl Pane for Events {
             return empty(buf, inner, &[line], theme.dim);
         }
         for (i, &n) in self.drawn.iter().enumerate() {
-            let Some(e) = get(log, n) else { continue };
+            let Some(e) = log.get(n) else { continue };
             let y = self.body.y + i as u16;
             let (style, sign) = look(e.kind, theme);
             if selected == Some(n) {
@@ -206,7 +208,7 @@ impl Pane for Events {
 
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {
         let number = at.event.or(self.drawn.first().copied())?;
-        let e = get(ctx.model.events(), number)?;
+        let e = ctx.model.events().get(number)?;
         Some(format!("{} {} {}", e.time.rfc3339(), e.kind.word(), e.text))
     }
 }

@@ -261,7 +261,7 @@ impl Pane for Feed {
             title: "Feed: two streams as one".to_owned(),
             right: format!("marked for {}", marked.trim()),
             bottom: restarts,
-            bottom_right: "m takes the mark back".to_owned(),
+            bottom_right: format!("{} takes the mark back", ctx.key(Cmd::Feed)),
         };
         let inner = frame(area, buf, ctx.theme, focused, &words);
         figures(&mut Drawing { buf, inner, y: inner.y, ctx }, p);

@@ -20,7 +20,7 @@ use crate::ui::format::{clip_middle, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::advice::{advice, advice_style, message};
-use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
+use crate::ui::pane::{Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::theme::Theme;
 use crate::ui::widget::frame::{Words, empty, frame, put, wrap};
@@ -236,7 +236,7 @@ impl Groups {
             put(buf, left - 2, y, 1, sign, style);
         }
         let placed = self.grid.placed().to_vec();
-        let message = message(g, now);
+        let message = message(g, ctx);
         let room_right = placed.last().map_or(0, |p| p.x + p.width);
         for p in &placed {
             let (text, style) = match p.column {
@@ -259,7 +259,11 @@ impl Groups {
                         p.x + 1,
                         y,
                         room - 1,
-                        &format!("{message} · s: send a test · 4: network"),
+                        &format!(
+                            "{message} · {}: send a test · {}: network",
+                            ctx.key(Cmd::SendTest),
+                            ctx.key(Cmd::View('4'))
+                        ),
                         style,
                     );
                     break;
@@ -448,15 +452,18 @@ impl Pane for Groups {
         let inner = frame(area, buf, ctx.theme, focused, &self.words(shown, at, ctx));
         if shown == 0 {
             let lines = if at.filter.is_set() {
-                vec![nothing_matches(at)]
+                vec![nothing_matches(at, ctx)]
             } else if self.scope == Scope::Joined {
-                vec!["no group is joined here · J joins one".to_owned()]
+                vec![format!("no group is joined here · {} joins one", ctx.key(Cmd::Join))]
             } else if self.scope == Scope::Wire {
                 super::wire::quiet(at, ctx)
             } else {
                 vec![
                     "no group is joined".to_owned(),
-                    "J joins one: 239.1.1.1:5004, [ff02::fb]:5353, or a name such as mdns".to_owned(),
+                    format!(
+                        "{} joins one: 239.1.1.1:5004, [ff02::fb]:5353, or a name such as mdns",
+                        ctx.key(Cmd::Join)
+                    ),
                 ]
             };
             self.grid.hidden.set(hidden);
@@ -470,7 +477,7 @@ impl Pane for Groups {
                 Some(c) if c.not_delivered > 0 => ctx.theme.bad,
                 _ => advice_style(g, ctx),
             };
-            Some((advice(g, compared, now)?, style))
+            Some((advice(g, compared, ctx)?, style))
         };
         let shown_group = at.group(ctx).filter(|g| self.shows(g, at));
         let advice = shown_group.and_then(|g| foretold(g).or_else(|| stands(g)));
@@ -540,8 +547,8 @@ impl Pane for Groups {
         self.select(self.grid.moved(at.group_id().map(|id| id.0), lines), at);
     }
 
-    fn choice(&self) -> Option<Choice> {
-        Some(Choice { columns: COLUMNS, hidden: self.grid.hidden.clone() })
+    fn table(&mut self) -> Option<(&'static [Column], &mut Grid)> {
+        Some((COLUMNS, &mut self.grid))
     }
 
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {

@@ -14,7 +14,7 @@ use crate::model::{IfaceState, Totals};
 use crate::ui::format::tally;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
-use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
+use crate::ui::pane::{Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
 use crate::ui::widget::table::{Column, Grid, Key, Widths};
@@ -215,7 +215,7 @@ impl Pane for Ifaces {
         let inner = frame(area, buf, ctx.theme, focused, &words);
         if self.grid.rows().is_empty() {
             let line = if at.filter.is_set() && !ctx.model.ifaces().is_empty() {
-                nothing_matches(at)
+                nothing_matches(at, ctx)
             } else {
                 "the interfaces are not known yet".to_owned()
             };
@@ -259,8 +259,8 @@ impl Pane for Ifaces {
         Self::select(self.grid.moved(Self::place(at, ctx), lines), at, ctx);
     }
 
-    fn choice(&self) -> Option<Choice> {
-        Some(Choice { columns: COLUMNS, hidden: self.grid.hidden.clone() })
+    fn table(&mut self) -> Option<(&'static [Column], &mut Grid)> {
+        Some((COLUMNS, &mut self.grid))
     }
 
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {

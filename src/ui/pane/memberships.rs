@@ -21,7 +21,7 @@ use crate::ui::format::{clip_middle, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::ifaces::first;
-use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
+use crate::ui::pane::{Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
 use crate::ui::widget::table::{Column, Grid, Key, Widths};
@@ -240,7 +240,10 @@ impl Memberships {
             None => parts.push("what this host has joined is not known here".to_owned()),
             Some(h) => {
                 if h.left_out > 0 {
-                    parts.push(format!("{} groups are left out", units::count(h.left_out as u64)));
+                    parts.push(format!(
+                        "{} left out",
+                        units::counted(h.left_out as u64, "group is", "groups are")
+                    ));
                 }
                 let hidden = |g: &HostGroup| g.joined.holders.iter().any(|h| h.process.is_none());
                 if !h.sees_all_processes && link.host.groups().any(hidden) {
@@ -250,7 +253,7 @@ impl Memberships {
         }
         let not_kept = link.igmp.members.not_kept + link.mld.members.not_kept;
         if not_kept > 0 {
-            parts.push(format!("{} members more than are kept", units::count(not_kept)));
+            parts.push(format!("{} more than are kept", units::counted(not_kept, "member", "members")));
         }
         parts.join(" · ")
     }
@@ -291,9 +294,12 @@ impl Pane for Memberships {
         let inner = frame(area, buf, ctx.theme, focused, &words);
         let (Some(link), false) = (link, self.groups.is_empty()) else {
             let line = if at.filter.is_set() {
-                nothing_matches(at)
+                nothing_matches(at, ctx)
             } else {
-                "nothing is joined on this interface, and nobody was heard to: J joins a group".to_owned()
+                format!(
+                    "nothing is joined on this interface, and nobody was heard to: {} joins a group",
+                    ctx.key(Cmd::Join)
+                )
             };
             return empty(buf, inner, &[line], ctx.theme.dim);
         };
@@ -331,7 +337,8 @@ impl Pane for Memberships {
                         && Some(&g.membership.iface) == at.iface.as_ref()
                 };
                 let Some(id) = ctx.model.groups().find(of).map(|g| g.id) else {
-                    at.message = Some("mcscope does not watch this group: J joins it".to_owned());
+                    at.message =
+                        Some(format!("mcscope does not watch this group: {} joins it", ctx.key(Cmd::Join)));
                     return Reply::Done;
                 };
                 at.select_group(Some(id));
@@ -352,8 +359,8 @@ impl Pane for Memberships {
         self.select(self.grid.moved(self.place(), lines));
     }
 
-    fn choice(&self) -> Option<Choice> {
-        Some(Choice { columns: COLUMNS, hidden: self.grid.hidden.clone() })
+    fn table(&mut self) -> Option<(&'static [Column], &mut Grid)> {
+        Some((COLUMNS, &mut self.grid))
     }
 
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {

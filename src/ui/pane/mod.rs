@@ -1,15 +1,12 @@
 //! Panes: the parts that views are made of.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::shared::Shared;
-use crate::ui::widget::table::Column;
+use crate::ui::widget::table::{Column, Grid};
 
 pub mod advice;
 pub mod charts;
@@ -68,6 +65,30 @@ pub enum Kind {
     Doctor,
 }
 
+impl Kind {
+    /// Its word, where a pane is named.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Groups => "groups",
+            Kind::Wire => "wire",
+            Kind::Sources => "sources",
+            Kind::Packets => "packets",
+            Kind::Fields => "fields",
+            Kind::Hex => "bytes",
+            Kind::Ifaces => "interfaces",
+            Kind::Queriers => "queriers",
+            Kind::Memberships => "memberships",
+            Kind::Events => "events",
+            Kind::Stream => "stream",
+            Kind::Charts => "charts",
+            Kind::Histogram => "gaps",
+            Kind::Feed => "feed",
+            Kind::Notes => "notes",
+            Kind::Doctor => "doctor",
+        }
+    }
+}
+
 /// What a pane made of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -77,14 +98,6 @@ pub enum Reply {
     Ignored,
     /// The pane of this kind should have the focus, in another view if this one has none.
     Focus(Kind),
-}
-
-/// The columns of a table, for the column chooser.
-pub struct Choice {
-    /// All of them.
-    pub columns: &'static [Column],
-    /// Those taken away, a bit each.
-    pub hidden: Rc<Cell<u64>>,
 }
 
 /// A part of a view.
@@ -104,8 +117,8 @@ pub trait Pane {
     /// The wheel over it, lines downwards.
     fn wheel(&mut self, lines: isize, at: &mut Shared, ctx: &Ctx<'_>);
 
-    /// Its columns, if it is a table.
-    fn choice(&self) -> Option<Choice> {
+    /// Its columns and how they are arranged, if it is a table.
+    fn table(&mut self) -> Option<(&'static [Column], &mut Grid)> {
         None
     }
 
@@ -129,6 +142,6 @@ pub fn movement(cmd: Cmd, height: usize) -> Option<isize> {
 }
 
 /// What a pane says that is empty because of the filter.
-pub fn nothing_matches(at: &Shared) -> String {
-    format!("nothing here matches “{}” · Esc clears the filter", at.filter.text())
+pub fn nothing_matches(at: &Shared, ctx: &Ctx<'_>) -> String {
+    format!("nothing here matches “{}” · {} clears the filter", at.filter.text(), ctx.key(Cmd::Back))
 }

@@ -95,15 +95,20 @@ impl Packets {
         Self::hold(to, at, ctx);
     }
 
-    fn words(&self, g: &Group, at: &Shared, partial: bool) -> Words {
+    fn words(&self, g: &Group, at: &Shared, partial: bool, ctx: &Ctx<'_>) -> Words {
         let title = match at.only_source {
             Some(from) => format!("Packets of {from} to {}", spec(&g.membership)),
             None => format!("Packets to {} on {}", spec(&g.membership), g.membership.iface),
         };
         let right = match &at.held {
             None => "following ▾".to_owned(),
-            Some(h) if g.packets.get(h.packet.number).is_some() => "standing still · f follows".to_owned(),
-            Some(_) => "the selected packet is forgotten, a copy is shown · f follows".to_owned(),
+            Some(h) if g.packets.get(h.packet.number).is_some() => {
+                format!("standing still · {} follows", ctx.key(Cmd::Follow))
+            }
+            Some(_) => format!(
+                "the selected packet is forgotten, a copy is shown · {} follows",
+                ctx.key(Cmd::Follow)
+            ),
         };
         let (first, end) = bounds(g);
         let mut bottom = format!("{} kept of {}", units::count(end - first), units::count(end));
@@ -201,10 +206,10 @@ impl Pane for Packets {
         let drawn: Vec<u64> = window.filter_map(|place| rows.at(place)).collect();
         (self.feed, self.drawn) = (feed, drawn);
         let partial = narrowed(at) && self.scan.is_partial(bounds(g).0);
-        let inner = frame(area, buf, ctx.theme, focused, &self.words(g, at, partial));
+        let inner = frame(area, buf, ctx.theme, focused, &self.words(g, at, partial, ctx));
         if self.drawn.is_empty() {
             let line = match () {
-                _ if at.filter.is_set() && !g.packets.is_empty() => nothing_matches(at),
+                _ if at.filter.is_set() && !g.packets.is_empty() => nothing_matches(at, ctx),
                 _ if at.only_source.is_some() && !g.packets.is_empty() => {
                     "no packet of this source is kept any more · Esc shows all".to_owned()
                 }
@@ -237,7 +242,10 @@ impl Pane for Packets {
                 let older = all.clone().find(|&n| n < here).or(all.clone().next());
                 match older {
                     Some(n) => Self::hold(Some(n), at, ctx),
-                    None => at.message = Some("no packet of this group is marked · M marks one".to_owned()),
+                    None => {
+                        let key = ctx.key(Cmd::Mark);
+                        at.message = Some(format!("no packet of this group is marked · {key} marks one"));
+                    }
                 }
             }
             Cmd::Open => {

@@ -20,7 +20,7 @@ use crate::model::seen::TapState;
 use crate::ui::format::{clip_middle, tally};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
-use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
+use crate::ui::pane::{Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
 use crate::ui::widget::table::{Column, Grid, Key, Widths};
@@ -101,7 +101,7 @@ fn standing(link: &Link, row: &Row, q: Option<&Querier>, ctx: &Ctx<'_>) -> (Stri
         (0, _) | (_, None) => String::new(),
         (n, Some(at)) => {
             let at = crate::ui::format::clock(at.to_wall(ctx.model.now().offset_ns()), ctx.utc_offset_s);
-            format!(" · {n} {} cut from {at}", if n == 1 { "group" } else { "groups" })
+            format!(" · {} cut from {at}", units::counted(n as u64, "group", "groups"))
         }
     };
     if let Some(q) = q {
@@ -273,9 +273,9 @@ impl Pane for Queriers {
         let inner = frame(area, buf, ctx.theme, focused, &words);
         if self.rows.is_empty() {
             let line = if at.filter.is_set() {
-                nothing_matches(at)
+                nothing_matches(at, ctx)
             } else {
-                "no interface has joined a group: J joins one".to_owned()
+                format!("no interface has joined a group: {} joins one", ctx.key(Cmd::Join))
             };
             return empty(buf, inner, &[line], ctx.theme.dim);
         }
@@ -316,8 +316,8 @@ impl Pane for Queriers {
         self.select(self.grid.moved(self.place(), lines), at);
     }
 
-    fn choice(&self) -> Option<Choice> {
-        Some(Choice { columns: COLUMNS, hidden: self.grid.hidden.clone() })
+    fn table(&mut self) -> Option<(&'static [Column], &mut Grid)> {
+        Some((COLUMNS, &mut self.grid))
     }
 
     fn copy(&self, _at: &Shared, ctx: &Ctx<'_>) -> Option<String> {

@@ -7,7 +7,6 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::base::text::visible;
-use crate::base::time::Mono;
 use crate::base::units::{self, ABSENT};
 use crate::model::filter::{GroupWords, Row};
 use crate::model::group::Group;
@@ -18,7 +17,7 @@ use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::feed;
 use crate::ui::pane::groups::spec;
-use crate::ui::pane::{Choice, Kind, Pane, Reply, movement, nothing_matches};
+use crate::ui::pane::{Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
 use crate::ui::widget::strip::{self, Cut};
@@ -216,7 +215,7 @@ impl Sources {
         }
     }
 
-    fn words(&self, g: &Group, at: &Shared, now: Mono) -> Words {
+    fn words(&self, g: &Group, at: &Shared, ctx: &Ctx<'_>) -> Words {
         let all = g.sources.len();
         let mut title = format!("Sources of {} on {}", spec(&g.membership), g.membership.iface);
         if at.filter.is_set() {
@@ -234,7 +233,7 @@ impl Sources {
             bottom = format!("{} of sources that found no place", units::packets(g.unattributed));
         }
         if at.marked.is_some() {
-            bottom = "A is marked · m marks the selected stream as B".to_owned();
+            bottom = format!("A is marked · {} marks the selected stream as B", ctx.key(Cmd::Feed));
         }
         let selected = at.source.and_then(|from| g.sources.get(from));
         let bottom_right = selected.map_or_else(String::new, |s| {
@@ -243,7 +242,7 @@ impl Sources {
                 s.endpoint,
                 units::packets(s.counters.packets),
                 units::bytes(s.counters.payload_bytes),
-                units::duration_short(now.since(s.first.mono))
+                units::duration_short(ctx.model.now().mono.since(s.first.mono))
             )
         });
         Words { title, right: self.grid.words(COLUMNS), bottom, bottom_right }
@@ -276,13 +275,18 @@ impl Pane for Sources {
         self.order(at, g, ctx);
         let settled = self.grid.settled(self.selected(at, g));
         self.select(settled, at, ctx);
-        let inner = frame(area, buf, ctx.theme, focused, &self.words(g, at, now));
+        let inner = frame(area, buf, ctx.theme, focused, &self.words(g, at, ctx));
         if self.grid.rows().is_empty() {
             let line = match g.state {
-                _ if at.filter.is_set() && !g.sources.is_empty() => nothing_matches(at),
-                State::Failed => "nothing can be heard: the join failed · t tries again".to_owned(),
+                _ if at.filter.is_set() && !g.sources.is_empty() => nothing_matches(at, ctx),
+                State::Failed => {
+                    format!("nothing can be heard: the join failed · {} tries again", ctx.key(Cmd::Retry))
+                }
                 State::Joining => "joining …".to_owned(),
-                _ => "nobody has sent to this group since it was joined · s sends a test message".to_owned(),
+                _ => format!(
+                    "nobody has sent to this group since it was joined · {} sends a test message",
+                    ctx.key(Cmd::SendTest)
+                ),
             };
             return empty(buf, inner, &[line], ctx.theme.dim);
         }
@@ -333,8 +337,8 @@ impl Pane for Sources {
         self.select(self.grid.moved(selected, lines), at, ctx);
     }
 
-    fn choice(&self) -> Option<Choice> {
-        Some(Choice { columns: COLUMNS, hidden: self.grid.hidden.clone() })
+    fn table(&mut self) -> Option<(&'static [Column], &mut Grid)> {
+        Some((COLUMNS, &mut self.grid))
     }
 
     fn copy(&self, at: &Shared, _ctx: &Ctx<'_>) -> Option<String> {

@@ -11,9 +11,10 @@ use crate::ui::format::tally;
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
 use crate::ui::pane::groups::Groups;
-use crate::ui::pane::{Choice, Kind, Pane, Reply};
+use crate::ui::pane::{Kind, Pane, Reply};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, frame, put, wrap};
+use crate::ui::widget::table::{Column, Grid};
 
 /// What a tap would show.
 const WOULD_SHOW: &str = "A tap shows every group that is on the wire here, joined or not: who sends, how much, \
@@ -67,8 +68,10 @@ pub(super) fn quiet(at: &Shared, ctx: &Ctx<'_>) -> Vec<String> {
         Some(Depth::All) => {
             "a switch that snoops sends only what somebody behind this port joined".to_owned()
         }
-        _ => "A asks the adapter for what its filter keeps away; a snooping switch sends only what is joined"
-            .to_owned(),
+        _ => format!(
+            "{} asks the adapter for what its filter keeps away; a snooping switch sends only what is joined",
+            ctx.key(Cmd::TapAll)
+        ),
     });
     lines
 }
@@ -84,7 +87,10 @@ fn without(at: &Shared, ctx: &Ctx<'_>) -> Vec<String> {
         Some((error, remedy)) => {
             lines.push(visible(error, 400));
             lines.extend(remedy.map(|r| visible(r, 400)));
-            lines.push("Everything else works without it. · c copies the command".to_owned());
+            lines.push(format!(
+                "Everything else works without it. · {} copies the command",
+                ctx.key(Cmd::Copy)
+            ));
         }
         None if ctx.model.wire().depth().shows_groups() => {
             let name = at.iface.as_deref().unwrap_or("it");
@@ -139,8 +145,8 @@ impl Pane for WirePane {
         }
     }
 
-    fn choice(&self) -> Option<Choice> {
-        self.table.choice()
+    fn table(&mut self) -> Option<(&'static [Column], &mut Grid)> {
+        self.table.table()
     }
 
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {

@@ -5,6 +5,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::ui::keymap::{KeyMap, shown};
 use crate::ui::keys::{self, Binding, Situation};
 use crate::ui::layer::{Ctx, Layer, Outcome};
 use crate::ui::widget::frame::{Words, popup, put};
@@ -39,12 +40,13 @@ impl Help {
         self.top = self.top.saturating_add_signed(by).min(self.rows.saturating_sub(self.height));
     }
 
-    fn lines(&self) -> Vec<(String, String, bool)> {
+    fn lines(&self, map: &KeyMap) -> Vec<(String, String, bool)> {
         let line = |b: &&&Binding, works: bool| {
-            let keys: Vec<String> = b.keys.iter().map(|k| keys::shown(k)).collect();
-            (keys.join(" "), b.help.to_owned(), works)
+            let keys: Vec<String> = map.keys(b.cmd).iter().map(|k| shown(k)).collect();
+            let keys = if keys.is_empty() { map.cap(b.cmd) } else { keys.join(" ") };
+            (keys, b.help.to_owned(), works)
         };
-        let (here, not): (Vec<_>, Vec<_>) = keys::table().iter().partition(|b| (b.works)(&self.situation));
+        let (here, not): (Vec<_>, Vec<_>) = keys::table().iter().partition(|b| b.works(&self.situation));
         let mut lines: Vec<_> = here.iter().map(|b| line(b, true)).collect();
         lines.push((String::new(), "Signs".to_owned(), true));
         lines.extend(SIGNS.iter().map(|(s, t)| ((*s).to_owned(), (*t).to_owned(), true)));
@@ -83,7 +85,7 @@ impl Layer for Help {
 
     fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, ctx: &Ctx<'_>) {
         let theme = ctx.theme;
-        let lines = self.lines();
+        let lines = self.lines(ctx.keys);
         let two = area.width >= 160;
         let columns = if two { 2 } else { 1 };
         self.rows = lines.len().div_ceil(columns);

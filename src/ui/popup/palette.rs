@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
+use crate::ui::keymap::shown;
 use crate::ui::keys::{self, Binding, Cmd, Situation};
 use crate::ui::layer::{Ctx, Layer, Outcome};
 use crate::ui::widget::frame::{Words, popup, put, put_right};
@@ -39,7 +40,7 @@ impl Palette {
                 words.iter().all(|w| text.contains(w.as_str()))
             })
             .collect();
-        rows.sort_by_key(|b| (!(b.works)(&self.situation), !b.name.starts_with(typed)));
+        rows.sort_by_key(|b| (!b.works(&self.situation), !b.name.starts_with(typed)));
         rows
     }
 }
@@ -51,7 +52,7 @@ impl Layer for Palette {
             KeyCode::Esc => return Outcome::Close(vec![]),
             KeyCode::Enter => {
                 let Some(b) = rows.get(self.selected) else { return Outcome::Consumed };
-                if !(b.works)(&self.situation) {
+                if !b.works(&self.situation) {
                     return Outcome::Consumed;
                 }
                 self.chosen.set(Some(b.cmd));
@@ -95,14 +96,14 @@ impl Layer for Palette {
         }
         for (i, b) in rows.iter().enumerate().skip(top).take(height) {
             let y = inner.y + 1 + (i - top) as u16;
-            let works = (b.works)(&self.situation);
+            let works = b.works(&self.situation);
             if i == self.selected {
                 buf.set_style(Rect { y, height: 1, ..inner }, theme.selected);
                 put(buf, inner.x, y, 1, "▌", theme.accent);
             }
             put(buf, inner.x + 2, y, 15, b.name, if works { theme.accent } else { theme.dim });
             put(buf, inner.x + 18, y, 47, b.help, if works { theme.text } else { theme.dim });
-            let keys = keys::shown(b.keys[0]);
+            let keys = ctx.keys.keys(b.cmd).first().map_or_else(String::new, |k| shown(k));
             put_right(buf, inner.right() - 1, y, 9, &keys, theme.dim);
         }
         let x = inner.x + 2 + (self.input.visual_cursor().saturating_sub(scroll)) as u16;

@@ -10,14 +10,20 @@ use crate::base::units;
 use crate::model::sessions::Announced;
 use crate::ui::action::Action;
 use crate::ui::format::clip_middle;
+use crate::ui::keys::Cmd;
 use crate::ui::layer::{Ctx, Layer, Outcome};
 use crate::ui::widget::frame::{Words, empty, popup, put, put_right};
 
 /// What an empty list says.
-const NOTHING: [&str; 2] = [
-    "no session is announced on the groups that are joined",
-    "J joins sap: SAP announcements are heard there, usually within half a minute to five minutes",
-];
+fn nothing(ctx: &Ctx<'_>) -> [String; 2] {
+    [
+        "no session is announced on the groups that are joined".to_owned(),
+        format!(
+            "{} joins sap: SAP announcements are heard there, usually within half a minute to five minutes",
+            ctx.key(Cmd::Join)
+        ),
+    ]
+}
 
 /// Lines of the list at most.
 const ROWS_MAX: usize = 2_000;
@@ -61,6 +67,10 @@ impl Layer for SessionsLayer {
         let rows = rows(ctx);
         let last = rows.len().saturating_sub(1);
         let page = self.height.max(1);
+        // As the empty list says: the dialog opens above it.
+        if ctx.keys.get(key) == Some(Cmd::Join) {
+            return Outcome::Passed;
+        }
         self.selected = match key.code {
             KeyCode::Esc | KeyCode::Char('a' | 'q') => return Outcome::Close(vec![]),
             KeyCode::Enter => {
@@ -104,7 +114,7 @@ impl Layer for SessionsLayer {
         let buf = frame.buffer_mut();
         let inner = popup(area, buf, theme, (area.width.saturating_sub(4).min(130), height), &words);
         if rows.is_empty() {
-            return empty(buf, inner, &NOTHING.map(str::to_owned), theme.dim);
+            return empty(buf, inner, &nothing(ctx), theme.dim);
         }
         // What stands at the right has its width; the names share the rest.
         let (x, end) = (inner.x + 2, inner.right() - 1);

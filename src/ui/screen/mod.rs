@@ -2,7 +2,7 @@
 //! events into [`Action`]s and draws itself from what it is given to read.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -26,13 +26,14 @@ use crate::ui::dialogs::Dialogs;
 use crate::ui::filter::Filter;
 use crate::ui::format::clip;
 use crate::ui::header::{self, Status};
-use crate::ui::keys::{Cmd, KeyMap, Situation};
+use crate::ui::keys::{Cmd, Situation};
 use crate::ui::layer::{Ctx, Layer, Outcome};
 use crate::ui::pane::{Kind, Pane};
 use crate::ui::pane::{feed, notes};
 use crate::ui::shared::Shared;
 use crate::ui::view::{Plan, VIEWS, ViewRow};
 use crate::ui::widget::frame::{empty, put, put_right};
+use crate::ui::widget::table::{Arrangement, Column, Grid};
 
 mod run;
 
@@ -46,9 +47,11 @@ const ASKED_MAX: usize = 16_384;
 const TOTALS_NS: u64 = SECOND_NS / 4;
 /// A message gives the footer back after this long.
 const SAID_NS: u64 = 8 * SECOND_NS;
-/// What stands under the filter line while all is well.
-const TYPING_HELP: &str =
-    "words, or lost > 0 · source 10.1.2.0/24 · size >= 1k · and or not ( ) · ↵ keeps, Esc forgets";
+/// What stands under the filter line while all is well: the longest that fits.
+const TYPING_HELP: [&str; 2] = [
+    "words, or lost > 0 · source 10.1.2.0/24 · size >= 1k · and or not ( ) · ↵ keeps, Esc forgets",
+    "words, or lost > 0 · size >= 1k · and or not ( ) · ↵ keeps, Esc forgets",
+];
 /// Rows that a turn of the wheel moves.
 const WHEEL: isize = 3;
 
@@ -87,7 +90,6 @@ impl Typing {
 /// The dashboard.
 pub struct Screen {
     dialogs: Box<dyn Dialogs>,
-    keys: KeyMap,
     views: Vec<View>,
     current: usize,
     /// The views that were opened from one another, as far as they can be gone back through.
@@ -115,7 +117,6 @@ impl Screen {
         });
         Screen {
             dialogs: settings.dialogs,
-            keys: KeyMap::default(),
             views: views.collect(),
             current: 0,
             came_from: Vec::new(),
@@ -130,6 +131,34 @@ impl Screen {
             totals: None,
             asked: HashSet::new(),
             asked_in: (0, 0),
+        }
+    }
+
+    /// The tables that somebody arranged, by name.
+    pub fn arrangements(&mut self) -> BTreeMap<String, Arrangement> {
+        let mut all = BTreeMap::new();
+        self.each_table(|name, columns, grid| all.extend(grid.arranged(columns).map(|a| (name, a))));
+        all
+    }
+
+    /// Arranges the tables of these names so.
+    pub fn arrange(&mut self, all: &BTreeMap<String, Arrangement>) {
+        self.each_table(|name, columns, grid| {
+            if let Some(a) = all.get(&name) {
+                grid.arrange(columns, a);
+            }
+        });
+    }
+
+    /// All tables, with a name that stays the same from run to run.
+    fn each_table(&mut self, mut each: impl FnMut(String, &'static [Column], &mut Grid)) {
+        for v in &mut self.views {
+            for pane in &mut v.panes {
+                let name = format!("{} {}", v.row.title.to_lowercase(), pane.kind().word());
+                if let Some((columns, grid)) = pane.table() {
+                    each(name, columns, grid);
+                }
+            }
         }
     }
 
@@ -194,6 +223,14 @@ impl Screen {
         Ctx { selected: self.shared.group_id(), ..*ctx }
     }
 
+    /// Where no table of groups has chosen another row for one that is gone, its neighbour is selected.
+    fn reselect(&mut self, ctx: &Ctx<'_>) {
+        let Some(gone) = self.shared.group_id().filter(|&id| ctx.model.group(id).is_none()) else { return };
+        let ids = || ctx.model.rows().map(|g| g.id);
+        let next = ids().filter(|&id| id > gone).min().or_else(|| ids().max());
+        self.shared.select_group(next);
+    }
+
     fn view(&mut self) -> &mut View {
         &mut self.views[self.current]
     }
@@ -236,7 +273,7 @@ impl Screen {
 
     fn key(&mut self, key: KeyEvent, ctx: &Ctx<'_>) {
         self.shared.message = None;
-        let cmd = self.keys.get(key);
+        let cmd = ctx.keys.get(key);
         // These work whatever is open; `q` is a letter in a text.
         if matches!(cmd, Some(Cmd::Suspend | Cmd::Redraw)) || is_ctrl_c(key) {
             return self.run(cmd.unwrap_or(Cmd::Quit), ctx);
@@ -390,6 +427,8 @@ impl Screen {
                 pane.draw(place, buf, i == v.focus, &mut self.shared, ctx);
             }
         }
+        self.reselect(ctx);
+        let v = self.view();
         let key = v.row.key();
         header::header(buf, Rect { height: 1, ..area }, &totals, ctx);
         let status = Status { view: key, paused: self.paused, filter: self.shared.filter.text() };
@@ -414,7 +453,11 @@ impl Screen {
             put(buf, line.x + 2, y, room, &shown, theme.text);
             match &t.error {
                 Some(e) => wrong(buf, line, scroll, e, ctx),
-                None => put(buf, line.x + 2, line.y, room, TYPING_HELP, theme.dim),
+                None => {
+                    let [long, short] = TYPING_HELP;
+                    let help = if long.width() <= room { long } else { short };
+                    put(buf, line.x + 2, line.y, room, help, theme.dim);
+                }
             }
             let cursor = t.input.visual_cursor().saturating_sub(scroll) as u16;
             return frame.set_cursor_position((line.x + 2 + cursor, y));

@@ -35,9 +35,9 @@ impl Screen {
         let asks = cmd == Cmd::JoinNow && (situation.joined || situation.group.is_none());
         let cmd = if asks { Cmd::Join } else { cmd };
         if let Some(b) = keys::of(cmd)
-            && !(b.works)(&situation)
+            && !b.works(&situation)
         {
-            return self.say(format!("{}: nothing to do that to here · ? shows what works", b.short));
+            return self.say(format!("{}: {}", b.short, b.need.missing(&situation, ctx.keys)));
         }
         let v = &mut self.views[self.current];
         match v.panes[v.focus].command(cmd, &mut self.shared, ctx) {
@@ -59,7 +59,8 @@ impl Screen {
             Cmd::Zoom => self.view().zoomed ^= true,
             Cmd::Pause if self.paused.take().is_none() => {
                 self.paused = Some(ctx.now.wall);
-                self.say("the screen stands still, counting goes on · Space goes on");
+                let key = ctx.key(Cmd::Pause);
+                self.say(format!("the screen stands still, counting goes on · {key} goes on"));
             }
             Cmd::Filter => {
                 let before = self.shared.filter.clone();
@@ -72,8 +73,8 @@ impl Screen {
                 self.layers.push(Box::new(Palette::new(situation, self.chosen.clone())));
             }
             Cmd::Columns => {
-                if let Some(choice) = v.panes[v.focus].choice() {
-                    self.layers.push(Box::new(Chooser::new(choice)));
+                if let Some((columns, grid)) = v.panes[v.focus].table() {
+                    self.layers.push(Box::new(Chooser::new(columns, grid.hidden.clone())));
                 }
             }
             Cmd::NextField | Cmd::PrevField => fields::jump(cmd == Cmd::NextField, &mut self.shared, ctx),
@@ -126,7 +127,7 @@ impl Screen {
                 None => {
                     let memberships = vec![(*g.membership).clone()];
                     let typed = g.membership.to_string();
-                    self.say(format!("joining {typed} · L leaves it"));
+                    self.say(format!("joining {typed} · {} leaves it", ctx.key(Cmd::Leave)));
                     self.shared.actions.push(Action::Join { memberships, typed, keep: false });
                 }
             },
@@ -140,13 +141,14 @@ impl Screen {
             }
             Cmd::Leave => {
                 self.shared.actions.push(Action::Leave(vec![g.id]));
-                self.say(format!("left {} · u brings it back", g.membership));
+                self.say(format!("left {} · {} brings it back", g.membership, ctx.key(Cmd::Undo)));
             }
             Cmd::Retry => self.shared.actions.push(Action::Retry(g.id)),
             Cmd::Reset => {
                 self.totals = None;
                 self.shared.actions.push(Action::Reset(Some(g.id)));
-                self.say(format!("the counters of {} are set to zero · X: all", g.membership));
+                let all = ctx.key(Cmd::ResetAll);
+                self.say(format!("the counters of {} are set to zero · {all}: all", g.membership));
             }
             Cmd::Ping => {
                 let (layer, begin) = self.dialogs.ping(g.id);
@@ -172,6 +174,7 @@ impl Screen {
         let untold = ctx.model.version_without_sources(&g.membership);
         let here = untold.map_or_else(String::new, |u| format!(" · only on this host: {}", u.name()));
         let (id, name, now) = (g.id, spec(&g.membership), &g.membership.filter);
+        let everybody = ctx.key(Cmd::Everybody);
         if cmd == Cmd::Everybody {
             if *now == SourceFilter::Any {
                 return self.say(format!("{name}: everybody is let through already"));
@@ -189,22 +192,28 @@ impl Screen {
                 self.shared.before_only.entry(id).or_insert_with(|| now.clone());
                 only
             };
-            let back =
-                if matches!(next, SourceFilter::Include(_)) { " · i goes back, I: everybody" } else { "" };
+            let back = match &next {
+                SourceFilter::Include(_) => {
+                    format!(" · {} goes back, {everybody}: everybody", ctx.key(Cmd::Only))
+                }
+                _ => String::new(),
+            };
             let here = if next == SourceFilter::Any { "" } else { &here };
             self.say(format!("{name}: {next} is let through{here}{back}"));
             return self.shared.actions.push(Action::Filter(id, next));
         }
         let action = match (now, now.toggled(ip)) {
             (_, None) => {
-                return self.say(format!("{ip} is the only one let through · I lets everybody through"));
+                return self
+                    .say(format!("{ip} is the only one let through · {everybody} lets everybody through"));
             }
             (SourceFilter::Include(_), Some(next)) => {
                 self.say(format!("{name}: {next} is let through{here}"));
                 Action::Filter(id, next)
             }
             _ if now.passes(ip) => {
-                self.say(format!("{ip} is blocked on {name}{here} · b lets it through again"));
+                let key = ctx.key(Cmd::Block);
+                self.say(format!("{ip} is blocked on {name}{here} · {key} lets it through again"));
                 Action::Block(id, ip)
             }
             _ => {
@@ -229,11 +238,15 @@ impl Screen {
             _ => Depth::Wire,
         };
         self.say(match depth {
-            Depth::All => {
-                "tap on: the adapters let all multicast through, no switch is told · A: what arrives"
-            }
-            Depth::Wire => "tap on: every group that arrives is shown, ◇ where nobody joined it · W: off",
-            _ => "tap off: joined groups only",
+            Depth::All => format!(
+                "tap on: the adapters let all multicast through, no switch is told · {}: what arrives",
+                ctx.key(Cmd::TapAll)
+            ),
+            Depth::Wire => format!(
+                "tap on: every group that arrives is shown, ◇ where nobody joined it · {}: off",
+                ctx.key(Cmd::Tap)
+            ),
+            _ => "tap off: joined groups only".to_owned(),
         });
         self.totals = None;
         self.shared.actions.push(Action::Tap(depth));
@@ -258,6 +271,7 @@ impl Screen {
         };
         let this = (g.id, source.endpoint);
         let name = format!("{} to {}", source.endpoint, g.membership);
+        let key = ctx.key(Cmd::Feed);
         let text = if let Some((pair, _)) = ctx.model.pair_of(this.0, this.1) {
             s.actions.push(Action::Unpair(pair.id));
             format!("{} is not compared any more", pairs::title(pair))
@@ -266,11 +280,12 @@ impl Screen {
                 Some(a) if a == this => format!("A is taken back: {name}"),
                 Some(a) if ctx.model.group(a.0).is_some() => {
                     s.actions.push(Action::Pair([a, this]));
-                    format!("B is marked: 2 shows both as one feed, m takes it back · B is {name}")
+                    let both = ctx.key(Cmd::View('2'));
+                    format!("B is marked: {both} shows both as one feed, {key} takes it back · B is {name}")
                 }
                 _ => {
                     s.marked = Some(this);
-                    format!("A is marked: select the other stream, m marks it as B · A is {name}")
+                    format!("A is marked: select the other stream, {key} marks it as B · A is {name}")
                 }
             }
         };

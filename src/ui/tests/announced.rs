@@ -141,3 +141,12 @@ fn the_grandmaster_stands_on_the_stream_and_its_changes_among_the_events() {
     d.expect("grandmaster 00-1d-c1-ff-fe-12-34-56 is announced no longer");
     d.expect("grandmaster changed from 00-1d-c1-ff-fe-12-34-56 to 00-1d-c1-ff-fe-12-34-58");
 }
+
+#[test]
+fn from_the_empty_list_of_sessions_the_join_dialog_is_a_key_away() {
+    let mut d = Desk::new(crate::ui::fixture::studio(), 80, 24);
+    d.keys("a");
+    d.expect("J joins sap");
+    d.keys("J");
+    d.expect("<the join dialog>");
+}

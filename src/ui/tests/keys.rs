@@ -6,22 +6,13 @@ use crate::base::group::MembershipId;
 use crate::engine::command::Respond;
 use crate::model::counter::{Choice, Counter};
 use crate::ui::action::Action;
-use crate::ui::fixture::{Desk, World, endpoint, rtp, steady, studio};
+use crate::ui::fixture::{Desk, World, endpoint, steady, studio};
 
 const AUDIO: MembershipId = MembershipId(0);
 const FAILED: MembershipId = MembershipId(4);
 
 fn desk() -> Desk {
     Desk::new(studio(), 120, 36)
-}
-
-/// The line that holds the selection mark of the pane that begins with this title.
-fn marked(d: &Desk, title: &str) -> String {
-    let lines = d.lines();
-    let from =
-        lines.iter().position(|l| l.contains(title)).unwrap_or_else(|| panic!("{title}:\n{}", d.text()));
-    let line = lines[from..].iter().find(|l| l.contains('▌'));
-    line.unwrap_or_else(|| panic!("no mark under {title}:\n{}", d.text())).clone()
 }
 
 #[test]
@@ -47,7 +38,7 @@ fn keys_become_actions_on_the_selected_group() {
 fn what_does_not_work_here_says_so_and_does_nothing() {
     let mut d = desk();
     assert_eq!(d.keys("t"), []);
-    d.expect("nothing to do that to here");
+    d.expect("the join of this group did not fail");
     assert_eq!(d.keys("b"), []);
     let mut d = Desk::new(World::new(), 80, 24);
     assert_eq!(d.keys("sLrxSb<enter>"), []);
@@ -68,139 +59,6 @@ fn a_source_is_blocked_and_let_through_again() {
     d.expect("⊘ 10.1.2.20:5004");
     d.resize(200, 60);
     d.expect("RTP audio · without 10.1.2.20");
-}
-
-#[test]
-fn the_selection_stays_with_its_group_when_the_order_changes() {
-    let mut d = desk();
-    d.keys("j");
-    assert!(marked(&d, "Groups").contains("239.255.0.17"));
-    // Turned around, that row stands elsewhere and is still the selected one.
-    d.keys("o");
-    assert!(marked(&d, "Groups").contains("239.255.0.17"), "{}", d.text());
-    d.expect("Sources of 239.255.0.17:9999");
-    // Sorted by port the first row is another.
-    d.keys("o<<<<<<<");
-    assert!(marked(&d, "Groups").contains("239.255.0.17"), "{}", d.text());
-}
-
-#[test]
-fn a_group_that_is_left_gives_the_selection_to_another() {
-    let mut d = desk();
-    d.world.model.left(AUDIO, crate::ui::fixture::at(65_000));
-    d.draw();
-    assert!(marked(&d, "Groups").contains("239.255.0.17"), "{}", d.text());
-}
-
-#[test]
-fn every_column_can_be_sorted_by_both_ways() {
-    let mut d = Desk::new(studio(), 200, 60);
-    let first = |d: &Desk| d.lines()[4].clone();
-    let mut seen = std::collections::HashSet::new();
-    for _ in 0..15 {
-        d.keys(">");
-        let a = first(&d);
-        seen.insert(d.lines()[2].clone());
-        d.keys("o");
-        let b = first(&d);
-        d.keys("o");
-        assert!(a.len() > 10 && b.len() > 10);
-    }
-    assert_eq!(seen.len(), 15, "each column says that it is sorted by");
-    // By group address, ascending.
-    let mut d = Desk::new(studio(), 120, 36);
-    d.click(6, 3);
-    d.expect("sorted by group ▾");
-    d.click(6, 3);
-    d.expect("sorted by group ▴");
-    assert!(d.lines()[4].contains("239.1.1.1"), "{}", d.text());
-}
-
-#[test]
-fn enter_goes_from_group_to_stream_to_its_packets_to_their_bytes_and_esc_back() {
-    let mut d = desk();
-    d.keys("<enter>");
-    assert!(marked(&d, "Sources of").contains("10.1.2.20"));
-    d.keys("j<enter>");
-    d.expect("● 10.1.2.21:5004 (cam-b.local) to 239.1.1.1:5004 on eth0");
-    d.expect("24 lost between sender and this host; nothing was dropped here");
-    d.keys("<enter>");
-    d.expect("Packets of 10.1.2.21:5004 to 239.1.1.1:5004");
-    let packets = d.lines()[2..18].join("\n");
-    assert!(packets.contains("10.1.2.21") && !packets.contains("10.1.2.20:"), "{packets}");
-    d.keys("j<enter>");
-    d.expect("Bytes of 16:01:04.940 000");
-    d.expect("Fields");
-    d.keys("<esc>");
-    d.expect("Last minute");
-    d.keys("<esc>");
-    d.expect("╭ Groups");
-    d.expect("Packets to 239.1.1.1:5004");
-}
-
-#[test]
-fn fields_are_jumped_through_lit_up_and_copied() {
-    let mut d = desk();
-    d.keys("3j");
-    // Version and what follows it stand in the first byte, the number in the third and fourth.
-    d.keys("n");
-    let all = d.keys("C");
-    assert!(matches!(&all[..], [Action::Copy(t)] if t.len() == 2), "{all:?}");
-    let mut seen = Vec::new();
-    for _ in 0..12 {
-        seen.extend(d.keys("nC"));
-    }
-    // The selected packet has the number 42 248.
-    assert!(seen.contains(&Action::Copy("a5 08".into())), "{seen:?}");
-    assert_eq!(d.keys("nNC"), [seen.last().unwrap().clone()]);
-    // Without a field the whole payload is copied; as text it is made visible.
-    let mut d = desk();
-    d.keys("1j3j");
-    let hex = d.keys("C");
-    assert!(
-        matches!(&hex[..], [Action::Copy(t)] if t.starts_with("6f 75 72 73") || t.starts_with("68 65 6c 6c 6f")),
-        "{hex:?}"
-    );
-    let text = d.keys("<enter>c");
-    assert!(matches!(&text[..], [Action::Copy(t)] if t.contains("hello") && t.contains('␛')), "{text:?}");
-}
-
-#[test]
-fn the_difference_to_the_packet_before_is_shown_on_request() {
-    use ratatui::style::Style;
-    let mut d = desk();
-    d.keys("1j3jjjj");
-    d.expect("D: difference to the packet before");
-    d.keys("D");
-    // "hello 9 …" to "hello 10 …": the number.
-    let line = d.lines().into_iter().find(|l| l.contains("differ from the packet before")).unwrap();
-    let n: usize =
-        line.split("differ").next().unwrap().split_whitespace().rev().nth(3).unwrap().parse().unwrap();
-    assert!((1..=3).contains(&n), "{line}");
-    let silent = Style::new().patch(d.theme.silent).fg.unwrap();
-    let y = d.lines().iter().position(|l| l.contains("│ 0000  ")).unwrap() as u16;
-    let row: Vec<u16> = (0..120).filter(|&x| d.buffer()[(x, y)].fg == silent).collect();
-    assert_eq!(row.len(), 3 * n, "two digits and a character each: {row:?}");
-    d.keys("D");
-    d.expect("D: difference");
-    // The first packet of a source has none before it.
-    d.keys("<end>D");
-    d.expect("no packet before it is kept");
-}
-
-#[test]
-fn packets_are_marked_and_found_again() {
-    let mut d = desk();
-    d.keys("3jjM");
-    let chosen = marked(&d, "Packets to");
-    assert!(chosen.contains('◆'), "{chosen}");
-    d.keys("jjjjM<home>f'");
-    let newest = marked(&d, "Packets to");
-    assert!(newest.contains('◆') && newest[20..] == chosen[20..], "{newest}\n{chosen}");
-    d.keys("'");
-    assert_ne!(marked(&d, "Packets to"), newest);
-    d.keys("M''M'");
-    d.expect("no packet of this group is marked");
 }
 
 #[test]
@@ -276,120 +134,6 @@ fn the_stream_view_steps_through_the_senders_and_shows_only_their_events() {
 }
 
 #[test]
-fn a_selected_packet_stays_while_new_ones_arrive_and_f_follows_again() {
-    let mut d = desk();
-    d.keys("3jjj");
-    let chosen = marked(&d, "Packets to");
-    let line = d.lines().iter().position(|l| *l == chosen);
-    d.world.feed(steady(AUDIO, "10.1.2.20:5004", 65_000, 66_000, 20, |n| rtp(n + 2500, 0x5a01, 300)), 66_000);
-    d.draw();
-    assert_eq!(d.lines().iter().position(|l| *l == chosen), line, "{}", d.text());
-    d.expect("standing still");
-    d.keys("f");
-    d.expect("following");
-    assert!(d.lines()[4].contains("16:01:05.980 000"), "{}", d.text());
-}
-
-#[test]
-fn a_packet_that_the_ring_forgot_can_still_be_read() {
-    let mut d = desk();
-    d.keys("3jj");
-    let bytes: Vec<String> = d.lines().iter().filter(|l| l.contains("│ 0000  ")).cloned().collect();
-    let flood = steady(AUDIO, "10.1.2.99:1", 65_000, 75_000, 1, |_| vec![9; 1400]);
-    d.world.feed(flood, 75_000);
-    d.draw();
-    d.expect("is forgotten, a copy is shown");
-    assert!(!bytes.is_empty());
-    for line in bytes {
-        d.expect(line.split("│ 0000").nth(1).unwrap());
-    }
-}
-
-#[test]
-fn list_fields_and_bytes_scroll_on_their_own() {
-    let mut d = desk();
-    d.keys("3jj<tab><tab>jjj");
-    d.expect("4–17 of 21 rows");
-    d.expect("1–14 of 21 ");
-    // A field that lies elsewhere brings its bytes into view, once.
-    d.keys("<tab><tab>j");
-    d.expect("1–14 of 21 rows");
-    d.keys("<tab>jj<tab><tab><tab>");
-    d.expect("3–16 of 21 rows");
-}
-
-#[test]
-fn the_filter_narrows_as_it_is_typed_and_esc_forgets_it() {
-    let mut d = desk();
-    d.keys("/mdn");
-    d.expect("1 of 6 match “mdn”");
-    d.keys("<esc>");
-    d.expect_not("match");
-    d.keys("/eth0 RTP<enter>");
-    d.expect("1 of 6 match");
-    assert!(marked(&d, "Groups").contains("239.1.1.1"));
-    d.keys("<esc>");
-    d.expect_not("match");
-}
-
-#[test]
-fn the_filter_narrows_sources_packets_and_events() {
-    let mut d = desk();
-    d.keys("/cam-b<enter>");
-    assert!(d.text().contains("10.1.2.21:5004") && !d.text().contains("10.1.2.20:5004"), "{}", d.text());
-    d.keys("<esc>/stage<enter>");
-    d.expect("nothing here matches");
-    let mut d = desk();
-    d.keys("j3/hello 12<space>stage<enter>");
-    let rows = d.lines().iter().filter(|l| l.contains(" hello ") && l.contains("10.1.2.30")).count();
-    assert!(rows >= 10 && d.lines().iter().all(|l| !l.contains("hello 99")), "{}", d.text());
-    let mut d = desk();
-    d.keys("6/marking<enter>");
-    let body = d.lines()[3..34].join("\n");
-    assert!(body.contains("DSCP changed") && !body.contains("joined"), "{body}");
-}
-
-#[test]
-fn a_filter_compares_and_what_it_looked_for_in_payloads_is_lit_up() {
-    let mut d = desk();
-    d.keys("/lost > 0 or ttl 255<enter>");
-    d.expect("2 of 6 match");
-    d.keys("<esc>/lost > 0<enter>");
-    d.expect("1 of 6 match");
-    assert!(d.text().contains("10.1.2.21:5004") && !d.text().contains("10.1.2.20:5004"), "{}", d.text());
-    let mut d = desk();
-    d.keys("3/source cam-b not dscp EF<enter>");
-    let rows: Vec<String> = d.lines()[4..17].to_vec();
-    assert!(rows.iter().all(|l| l.contains("10.1.2.21")), "{rows:#?}");
-}
-
-#[test]
-fn a_filter_that_cannot_be_read_says_where_and_the_last_one_stays() {
-    let mut d = desk();
-    d.keys("/lost > 0");
-    d.expect("1 of 6 match");
-    d.keys(" and sise > 5");
-    // As long as it could be read, it was a word that nothing has.
-    d.expect("0 of 6 match “lost > 0 and sise”");
-    let lines = d.lines();
-    assert_eq!(lines[34], " /lost > 0 and sise > 5", "{}", d.text());
-    assert!(lines[35].starts_with("               ^^^^ this is no property"), "{}", lines[35]);
-    assert!(lines[35].contains("size"), "{}", lines[35]);
-    d.keys("<enter>");
-    d.expect("^^^^");
-    d.keys("<esc>");
-    d.expect_not("match");
-    d.expect_not("^^^^");
-}
-
-#[test]
-fn letters_are_text_while_the_filter_is_typed() {
-    let mut d = desk();
-    assert_eq!(d.keys("/qLs"), []);
-    d.expect("match “qLs”");
-}
-
-#[test]
 fn dialogs_take_the_keys_until_they_close() {
     let mut d = desk();
     assert_eq!(d.keys("J"), []);
@@ -432,20 +176,6 @@ fn help_has_what_works_here_first() {
 }
 
 #[test]
-fn columns_can_be_taken_away_and_come_back() {
-    let mut d = desk();
-    let head = |d: &Desk| d.lines()[3].clone();
-    assert!(head(&d).contains("PORT"));
-    d.keys("wj<space><esc>");
-    assert!(!head(&d).contains("PORT") && head(&d).contains("GROUP"), "{}", d.text());
-    d.keys("wj<space><esc>");
-    assert!(head(&d).contains("PORT"));
-    // What a row is cannot be taken away.
-    d.keys("w<space><esc>");
-    assert!(head(&d).contains("GROUP"));
-}
-
-#[test]
 fn zoom_gives_a_pane_the_whole_screen() {
     let mut d = desk();
     d.keys("<tab><tab>z");
@@ -461,7 +191,7 @@ fn the_mouse_selects_scrolls_and_changes_views() {
     let row = |d: &Desk, what: &str| d.lines().iter().position(|l| l.contains(what)).unwrap() as u16;
     let y = row(&d, "239.255.0.17");
     d.click(20, y);
-    assert!(marked(&d, "Groups").contains("239.255.0.17"));
+    assert!(d.marked("Groups").contains("239.255.0.17"));
     d.mouse(MouseEventKind::ScrollDown, 20, 30);
     d.expect("standing still");
     let events = d.lines()[1].find("6 Events").unwrap() as u16;
@@ -510,7 +240,7 @@ fn a_terminal_that_shrinks_and_grows_keeps_its_place() {
     d.expect("this terminal has 79 and 20");
     d.resize(80, 24);
     d.resize(200, 60);
-    assert!(marked(&d, "Groups").contains("239.255.0.17"), "{}", d.text());
+    assert!(d.marked("Groups").contains("239.255.0.17"), "{}", d.text());
     d.expect("standing still");
 }
 
@@ -526,9 +256,9 @@ fn a_hundred_thousand_sources_stay_usable() {
     let mut d = Desk::new(w, 120, 36);
     d.keys("<tab>");
     d.keys("<end>");
-    assert!(marked(&d, "Sources of").contains("10."), "{}", d.text());
+    assert!(d.marked("Sources of").contains("10."), "{}", d.text());
     d.keys("<home><down><down>");
-    assert!(marked(&d, "Sources of").contains(":9"));
+    assert!(d.marked("Sources of").contains(":9"));
 }
 
 #[test]

@@ -3,6 +3,10 @@
 mod announced;
 mod doctor;
 mod feeds;
+mod filter;
+mod keymap;
 mod keys;
 mod network;
+mod packets;
 mod screens;
+mod tables;

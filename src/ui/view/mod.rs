@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::ui::keys::{Binding, Cmd};
+use crate::ui::keys::{Binding, Cmd, Need};
 use crate::ui::pane::{Kind, Pane};
 
 pub mod doctor;
@@ -59,7 +59,7 @@ macro_rules! view {
                 short: $title,
                 help: $help,
                 footer: 0,
-                works: |_| true,
+                need: Need::Nothing,
             },
             panes: $module::panes,
             layout: $module::layout,

@@ -13,7 +13,7 @@ pub enum Rows<'a> {
         /// One past the newest.
         end: u64,
     },
-    /// Only these, ascending.
+    /// Only these, the oldest first: ascending but for a few that were told late.
     Some(&'a [u64]),
 }
 
@@ -44,7 +44,14 @@ impl Rows<'_> {
     pub fn place(&self, number: u64) -> usize {
         let not_above = match self {
             Rows::All { first, end } => (number + 1).clamp(*first, *end) - first,
-            Rows::Some(list) => list.partition_point(|&n| n <= number) as u64,
+            Rows::Some(list) => {
+                let at = list.partition_point(|&n| n <= number);
+                let place = match at.checked_sub(1).and_then(|i| list.get(i)) {
+                    Some(&n) if n == number => at,
+                    _ => list.iter().rposition(|&n| n == number).map_or(at, |i| i + 1),
+                };
+                place as u64
+            }
         } as usize;
         (self.len() - not_above).min(self.len().saturating_sub(1))
     }
@@ -122,6 +129,9 @@ mod tests {
         assert_eq!(feed.moved(&rows, Some(9), -1), None);
         assert_eq!(feed.moved(&rows, Some(9), 50), Some(3));
         assert_eq!(feed.moved(&Rows::Some(&[]), None, 1), None);
+        let late = Rows::Some(&[3, 9, 8, 10]);
+        assert_eq!([3, 9, 8, 10].map(|n| late.place(n)), [3, 2, 1, 0]);
+        assert_eq!(feed.moved(&late, Some(8), 1), Some(9));
     }
 
     #[test]

@@ -193,6 +193,18 @@ impl Key<'_> {
     }
 }
 
+/// How somebody arranged a table, by the names of its columns: it means the same in a version that has
+/// others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrangement {
+    /// The column sorted by.
+    pub sort: String,
+    /// Whether the largest stands first.
+    pub descending: bool,
+    /// The columns taken away.
+    pub hidden: Vec<String>,
+}
+
 /// A table's state.
 pub struct Grid {
     /// Columns that the user took away, a bit each; shared with the column chooser.
@@ -201,6 +213,8 @@ pub struct Grid {
     pub sort: usize,
     /// Whether the largest stands first.
     pub descending: bool,
+    /// The same at first.
+    first: (usize, bool),
     offset: usize,
     rows: Vec<u32>,
     /// What they were put in order by last: the memory is used again.
@@ -219,6 +233,7 @@ impl Grid {
             hidden: Rc::default(),
             sort,
             descending,
+            first: (sort, descending),
             offset: 0,
             rows: Vec::new(),
             words: Vec::new(),
@@ -228,6 +243,26 @@ impl Grid {
             head: Rect::default(),
             body: Rect::default(),
         }
+    }
+
+    /// How it was arranged; `None` while it is as at first.
+    pub fn arranged(&self, columns: &[Column]) -> Option<Arrangement> {
+        let name = |c: &Column| c.name.to_owned();
+        let away = |i: usize| self.hidden.get() & (1 << i) != 0;
+        ((self.sort, self.descending) != self.first || self.hidden.get() != 0).then(|| Arrangement {
+            sort: columns.get(self.sort).map(name).unwrap_or_default(),
+            descending: self.descending,
+            hidden: (0..columns.len()).filter(|&i| away(i)).map(|i| name(&columns[i])).collect(),
+        })
+    }
+
+    /// Arranges it so, as far as it has such columns. The first one stays: it says what a row is.
+    pub fn arrange(&mut self, columns: &[Column], a: &Arrangement) {
+        if let Some(sort) = columns.iter().position(|c| c.name == a.sort) {
+            (self.sort, self.descending) = (sort, a.descending);
+        }
+        let away = |i: &usize| a.hidden.iter().any(|name| name == columns[*i].name);
+        self.hidden.set((1..columns.len()).filter(away).fold(0, |bits, i| bits | 1 << i));
     }
 
     /// The rows in order, as far as they are in order.
@@ -283,7 +318,7 @@ impl Grid {
             None => Some((key, row)),
         });
         match beyond {
-            None => self.arrange(&mut words, need, selected, Ord::cmp, |k| k.1),
+            None => self.put_in_order(&mut words, need, selected, Ord::cmp, |k| k.1),
             // One that is no word: all of them are compared as they are.
             Some(first) => {
                 let addresses = matches!(first.0, Key::Addr(..));
@@ -291,7 +326,7 @@ impl Grid {
                 let mut all: Vec<(Key<'_>, u32)> = known.chain([first]).chain(keys).collect();
                 let by =
                     |a: &(Key<'_>, u32), b: &(Key<'_>, u32)| a.0.order(&b.0, descending).then(a.1.cmp(&b.1));
-                self.arrange(&mut all, need, selected, by, |k| k.1);
+                self.put_in_order(&mut all, need, selected, by, |k| k.1);
             }
         }
         self.words = words;
@@ -299,7 +334,7 @@ impl Grid {
     }
 
     /// Puts the first rows in order, `need` at least and as far as the selected one.
-    fn arrange<T>(
+    fn put_in_order<T>(
         &mut self,
         keys: &mut [T],
         need: usize,

@@ -382,7 +382,7 @@ fn form(to: &str) -> Form<Item> {
         vec![
             first(Field::line(Item::Wait, "Answers", ""))
                 .hint("Wait for answers after the last one: 2s; 0 does not"),
-            second(Field::line(Item::Guard, "Guard", &DEFAULT_LIMIT_PPS.to_string()))
+            second(Field::line(Item::Guard, "Guard pkt/s", &DEFAULT_LIMIT_PPS.to_string()))
                 .hint("No faster than this, in packets a second: raise it here"),
         ],
     ];

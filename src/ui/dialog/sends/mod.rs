@@ -14,6 +14,7 @@ use crate::base::text::visible;
 use crate::base::units;
 use crate::engine::command::{REPLIES_MAX, Reply, SendId, SendProgress, SendState};
 use crate::ui::action::Action;
+use crate::ui::keys::Cmd;
 use crate::ui::layer::{Ctx, Layer, Outcome};
 use crate::ui::theme::Theme;
 
@@ -236,8 +237,12 @@ impl Layer for SendsLayer {
         let inner = Popup { title: "Sends", width, height, keys: &keys }.open(frame, area, theme);
         let buf = frame.buffer_mut();
         let Some((_, p)) = selected else {
-            let text = "Nothing was sent yet: s sends a test message to the selected group, S asks for more.";
-            for (y, line) in (0..).zip(wrap(text, inner.width.into())) {
+            let text = format!(
+                "Nothing was sent yet: {} sends a test message to the selected group, {} asks for more.",
+                ctx.key(Cmd::SendTest),
+                ctx.key(Cmd::Send)
+            );
+            for (y, line) in (0..).zip(wrap(&text, inner.width.into())) {
                 put(buf, inner, 0, y, &line, theme.dim);
             }
             return;
@@ -269,7 +274,7 @@ fn time(d: Duration) -> String {
 }
 
 fn replies(n: u64) -> String {
-    format!("{} answer{}", units::count(n), if n == 1 { "" } else { "s" })
+    units::counted(n, "answer", "answers")
 }
 
 fn remedy(p: &SendProgress) -> Option<&str> {
