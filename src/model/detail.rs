@@ -5,7 +5,7 @@ use crate::base::time::Mono;
 use crate::model::continuity::Continuity;
 use crate::model::counter::Choice;
 use crate::model::finder::Finder;
-use crate::model::here::Here;
+use crate::model::here::{Here, Place};
 use crate::model::history::History;
 use crate::model::media::{Media, offer as media_offer};
 use crate::model::quantile::Quantiles;
@@ -18,6 +18,15 @@ use crate::wire::{self, Confidence, Protocol};
 
 /// Bytes of the last payload that are kept with a source.
 pub const LAST_PAYLOAD: usize = 160;
+
+/// Which of two counters a missing number is claimed for: each drop explains one number of one of them.
+#[derive(Clone, Copy)]
+enum Claims {
+    /// The protocol's.
+    Followed,
+    /// That which was found or named.
+    Found,
+}
 
 /// What is kept only for sources that are few, busy or looked at (see `SPEC.md`, Bounds).
 #[derive(Clone, Debug)]
@@ -154,17 +163,36 @@ impl Detail {
         let kept = payload.len().min(LAST_PAYLOAD);
         self.last_payload[..kept].copy_from_slice(&payload[..kept]);
         (self.last_len, self.last_size) = (kept as u16, d.len);
-        self.follow(verdict, payload, at, alike, retired, here);
+        let (mut nowhere, claims) = (Here::default(), self.claims());
+        let (known, found) = match claims {
+            Claims::Followed => (here, &mut nowhere),
+            Claims::Found => (&mut nowhere, here),
+        };
+        self.follow(verdict, payload, at, alike, retired, known);
         let unknown = self.is_unknown();
         match &mut self.finder {
             Some(finder) if unknown || self.choice != Choice::Find => {
-                finder.look(payload, d.len, at, here);
+                finder.look(payload, d.len, at, found);
             }
             // What it is is known: nothing has to be found.
             Some(_) => self.finder = None,
             None if unknown => self.finder = Some(Finder::default()),
             None => {}
         }
+    }
+
+    /// Whose missing numbers claim drops, while two counters are watched in one payload.
+    fn claims(&self) -> Claims {
+        let found = || self.followed.is_none() || self.finder().is_some_and(|f| f.counter().is_some());
+        match self.finder {
+            Some(_) if !self.tells_known() && found() => Claims::Found,
+            _ => Claims::Followed,
+        }
+    }
+
+    /// Whether the figures told are those of the protocol.
+    fn tells_known(&self) -> bool {
+        self.choice == Choice::Find && self.sure.is_some() && !self.continuity.is_empty()
     }
 
     /// Continuity; `None` while no counter is known to be there. What the user names comes first.
@@ -209,10 +237,23 @@ impl Detail {
     }
 
     pub(crate) fn settle(&mut self, now: Mono, here: &mut Here) {
-        self.continuity.settle(now, here);
+        let (mut nowhere, claims) = (Here::default(), self.claims());
+        let (known, found) = match claims {
+            Claims::Followed => (here, &mut nowhere),
+            Claims::Found => (&mut nowhere, here),
+        };
+        self.continuity.settle(now, known);
         if let Some(finder) = &mut self.finder {
-            finder.settle(now, here);
+            finder.settle(now, found);
         }
+    }
+
+    /// Puts missing numbers elsewhere, of what is told; returns how many were not there.
+    pub(crate) fn correct(&mut self, from: Place, to: Place, count: u64) -> u64 {
+        if self.tells_known() {
+            return self.continuity.correct(from, to, count);
+        }
+        self.finder.as_mut().map_or(count, |f| f.correct(from, to, count))
     }
 
     /// What was not received lately was kept out on purpose: counting goes on from the next number, which

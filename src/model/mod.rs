@@ -51,6 +51,7 @@ mod telling;
 
 use event::{Event, EventKind, EventLog};
 use group::{Buffer, Group, JoinState, Origin};
+use here::Drops;
 use memberships::Memberships;
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
@@ -446,7 +447,7 @@ impl Model {
             for g in self.groups.iter_mut().flatten().filter(|g| &*g.membership.iface == iface) {
                 // The counter is of all frames of the interface: whose they were is not known.
                 // Nor exactly when: the model's time is that of its last turn.
-                g.here.moved(since, now.plus(SECOND_NS / 2), moved, false);
+                g.here.moved(since, now.plus(SECOND_NS / 2), moved, Drops::Nic);
             }
         }
     }
@@ -458,7 +459,7 @@ impl Model {
         let since = Mono(now.mono.0.saturating_sub(SECOND_NS));
         for g in self.groups.iter_mut().flatten().filter(|g| g.membership.iface == *iface) {
             // The counter is of all groups joined on the interface: whose they were is not known.
-            g.here.moved(since, now.mono, moved, false);
+            g.here.moved(since, now.mono, moved, Drops::Buffer);
         }
         let drops = ring.drops();
         if drops > ring.tell_at {
@@ -546,6 +547,7 @@ impl Model {
             telling::settle_whole_group(events, g, *now);
             let Group { sources, here, .. } = &mut **g;
             sources.change_each(|s| s.finish(here));
+            g.place_again(Mono(u64::MAX));
         }
         self.finish_pairs();
     }

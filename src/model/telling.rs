@@ -130,6 +130,7 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now) {
         g.appeared_hidden = 0;
         events.push(event(EventKind::SourceAppeared, g, None, at, text));
     }
+    g.place_again(now.mono);
     note(events, g, at);
     g.sources.promote(now.mono, &mut g.here);
 }
