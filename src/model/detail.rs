@@ -88,6 +88,11 @@ impl Detail {
         &self.last_payload[..self.last_len as usize]
     }
 
+    /// Bytes of the last payload, all of them.
+    pub fn last_size(&self) -> u32 {
+        self.last_size
+    }
+
     /// The streams whose continuity is followed.
     pub fn streams(&self) -> &[SeqTracker] {
         self.continuity.streams()

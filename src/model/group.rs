@@ -95,6 +95,10 @@ pub struct Group {
     /// What to know about it; looked for once a second.
     pub notes: Vec<Note>,
     pub(crate) notes_at: Mono,
+    /// Senders of it that are A and B of one feed.
+    pub(crate) feeds: Vec<[Endpoint; 2]>,
+    /// Of these the streams that come on another row as well.
+    pub(crate) elsewhere: Vec<Note>,
     /// Those that were told as events.
     pub(crate) noted: Vec<Note>,
     /// How far the join has come.
@@ -167,6 +171,8 @@ impl Group {
             announced: None,
             notes: Vec::new(),
             notes_at: Mono(0),
+            feeds: Vec::new(),
+            elsewhere: Vec::new(),
             noted: Vec::new(),
             join: JoinState::Joining,
             since: None,
@@ -389,6 +395,16 @@ impl Group {
             self.packets.push(packet, payload, limit);
         }
         found
+    }
+
+    /// Whether two of its senders are marked as A and B of one feed.
+    pub fn has_feed(&self) -> bool {
+        !self.feeds.is_empty()
+    }
+
+    /// Whether these two senders of it are marked as A and B of one feed.
+    pub fn is_feed(&self, a: Endpoint, b: Endpoint) -> bool {
+        self.feeds.iter().any(|f| *f == [a, b] || *f == [b, a])
     }
 
     /// Its name: that of the session which announces it, else the registry's.

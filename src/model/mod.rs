@@ -19,6 +19,7 @@ pub mod continuity;
 pub mod counter;
 pub mod detail;
 mod doubt;
+mod elsewhere;
 pub mod event;
 pub mod filter;
 pub mod finder;
@@ -149,6 +150,9 @@ pub struct Model {
     announced: announce::Announcements,
     pairs: Vec<Pair>,
     next_pair: u32,
+    /// Pairs that come by one row: the row, and their senders.
+    feeds: Vec<(MembershipId, [Endpoint; 2])>,
+    twins: elsewhere::Twins,
     /// The addresses of this host.
     here_ips: BTreeSet<IpAddr>,
     wire: Wire,
@@ -172,6 +176,8 @@ impl Model {
             announced: announce::Announcements::default(),
             pairs: Vec::new(),
             next_pair: 0,
+            feeds: Vec::new(),
+            twins: elsewhere::Twins::default(),
             here_ips: BTreeSet::new(),
             wire: Wire::default(),
             now,
@@ -536,6 +542,7 @@ impl Model {
         self.settle_wire(now);
         self.follow_memberships(now);
         self.settle_pairs(now);
+        self.settle_twins(now);
         self.settle_announced();
     }
 

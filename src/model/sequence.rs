@@ -229,6 +229,11 @@ impl SeqTracker {
         self.stream
     }
 
+    /// The highest number, unwrapped: the first one lies in the counter's second round.
+    pub fn highest(&self) -> u64 {
+        self.highest
+    }
+
     /// When its last number came.
     pub fn last_at(&self) -> Mono {
         self.last_at

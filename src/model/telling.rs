@@ -193,8 +193,9 @@ fn note(events: &mut EventLog, g: &mut Group, at: Stamp) {
             continue;
         }
         let text = format!("{}: {}", g.membership, n.text());
+        let kind = if n.is_conflict() { EventKind::Conflict } else { EventKind::Feed };
         g.noted.push(n);
-        events.push(event(EventKind::Conflict, g, None, at, text));
+        events.push(event(kind, g, None, at, text));
     }
 }
 

@@ -52,7 +52,13 @@ pub fn advice(g: &Group, compared: Option<Compared>, now: Mono) -> Option<String
                  message must come back here"
             ))
         }
-        _ => g.notes.first().map(|n| visible(&format!("! {} · 2 shows more", n.text()), 400)),
+        _ => g.notes.first().map(|n| {
+            let text = match n.is_conflict() {
+                true => format!("! {} · 2 shows more", n.text()),
+                false => format!("{} · m marks A, then B", n.text()),
+            };
+            visible(&text, 400)
+        }),
     }
 }
 

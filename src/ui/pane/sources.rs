@@ -222,11 +222,14 @@ impl Sources {
         }
         let live = g.sources.list().iter().take(SENDERS_TOLD).filter(|s| s.state == State::Live && !s.ours);
         let mut bottom = match live.count() {
+            2 if g.has_feed() && all < SENDERS_TOLD => "A and B of one feed · 2 shows both".to_owned(),
             n @ 2.. if all < SENDERS_TOLD => format!("{n} senders on one group"),
             _ => String::new(),
         };
         if let Some(n) = g.notes.iter().find(|n| matches!(n, Note::SameStream { .. })) {
             bottom = n.text();
+        } else if let Some((to, iface, _)) = g.notes.iter().find_map(Note::elsewhere) {
+            bottom = format!("same stream on {to} {iface} · m marks A, then B");
         }
         if g.unattributed > 0 {
             bottom = format!("{} of sources that found no place", units::packets(g.unattributed));
