@@ -12,7 +12,7 @@
 //! receiver's buffer are among them.
 //!
 //! What is known only after the gap was put down to the network is made up for: gaps are remembered for
-//! [`LOG_NS`], at most [`LOG`] of them a row, those of one sender and second as one.
+//! 5 seconds, at most 1024 of them a row, those of one sender and second as one.
 
 use std::collections::VecDeque;
 
