@@ -23,6 +23,8 @@ mod payload;
 
 #[path = "judges/essentials.rs"]
 mod essentials;
+#[path = "judges/live.rs"]
+mod live;
 #[path = "judges/names.rs"]
 mod names;
 #[path = "judges/pcap.rs"]

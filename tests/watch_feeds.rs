@@ -6,7 +6,7 @@
 mod support;
 
 use support::netns::{Lab, Options};
-use support::program::{interrupt, last, of_type, run, until_total, watch};
+use support::program::{dashboard, interrupt, last, of_type, run, until_total, wait_row, watch};
 use support::run::Sandbox;
 use support::traffic::{Payload, Sending, Sent};
 
@@ -135,4 +135,65 @@ fn a_session_names_its_group_and_two_senders_of_one_stream_are_pointed_out() {
     let lines = interrupt(program).json();
     let conflicts = of_type(&lines, "event").iter().filter(|e| e["event"] == "conflict").count();
     assert_eq!(conflicts, 1, "told once");
+}
+
+#[test]
+fn on_the_wire_alone_a_session_names_its_group_and_one_stream_on_two_groups_is_pointed_out() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let sandbox = Sandbox::new();
+    let mut program = watch(&sandbox, Some((&lab, 2)), "--no-join --wire --stats-only", 0);
+    program.wait_json("the tap", |v| v["event"] == "tap");
+    lab.inside(1, || {
+        Sending::to("224.2.127.254:9875")
+            .on("net0")
+            .port(9875)
+            .payload(Payload::Bytes(sap(false)))
+            .sizes(&[sap(false).len()])
+            .go();
+        let s = std::net::UdpSocket::bind((lab.v4(1), 6001)).expect("a socket");
+        for n in 0..200u16 {
+            let mut b = vec![0x80, 97];
+            b.extend(n.to_be_bytes());
+            b.extend((u32::from(n) * 480).to_be_bytes());
+            b.extend(0x1234_5a01u32.to_be_bytes());
+            b.resize(100, n as u8);
+            for to in ["239.69.1.1:5004", "239.69.1.2:5004"] {
+                s.send_to(&b, to).expect("sent");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    });
+    let group = program.wait_json("a name and a note", |v| {
+        v["scope"] == "group"
+            && v["group"] == "239.69.1.1"
+            && v["name"] == "Studio A"
+            && !v["notes"][0].is_null()
+    });
+    assert_eq!(group["joined"], false, "{group}");
+    let from = format!("{}:6001", lab.v4(1));
+    let note = format!(
+        "{from} sends the same stream to 239.69.1.2:5004 on net0: same SSRC 0x12345a01, numbers in step"
+    );
+    assert_eq!(group["notes"][0], note);
+    interrupt(program);
+}
+
+#[test]
+fn the_dashboard_compares_from_the_start_what_is_named_as_a_feed() {
+    let Some(lab) = lab!(Options { networks: 2, ..Options::default() }) else { return };
+    let sandbox = Sandbox::new();
+    let words = "--pair 239.1.1.1%net0:5004 239.1.1.1%net1:5004";
+    let mut term = dashboard(&sandbox, Some((&lab, 2)), words, (36, 120));
+    wait_row(&mut term, &["239.1.1.1", "net0"]);
+    wait_row(&mut term, &["239.1.1.1", "net1"]);
+    on_two_ways(&lab, [7, 7]);
+    term.type_keys("2");
+    term.wait_text("Feed: two streams as one");
+    term.wait_text("lost on both; the merge makes up for");
+    term.type_keys("q");
+    let twice = run(&sandbox, None, "--pair 239.1.1.1%lo:5004 239.1.1.1+2%lo:5004").code(2);
+    assert!(twice.stderr.contains("name one group and one interface"), "{}", twice.stderr);
+    run(&sandbox, None, "--demo --pair 239.1.1.1%lo:5004 239.1.1.2%lo:5004").code(2);
+    let joins = run(&sandbox, None, "watch --no-join --pair 239.1.1.1%lo:5004 239.1.1.2%lo:5004").code(2);
+    assert!(joins.stderr.contains("leave --no-join out"), "{}", joins.stderr);
 }

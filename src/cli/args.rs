@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::batch::Capture;
 use crate::base::units;
+use crate::cli::feeds::Feeds;
 use crate::cli::wire::WireArgs;
 use crate::cli::{doctor, ping, respond, send, soak, tree};
 use crate::config;
@@ -59,6 +60,9 @@ pub(super) struct Cli {
     /// them for such calls alone
     #[arg(long, global = true)]
     pub drop_privileges: bool,
+
+    #[command(flatten)]
+    pub feeds: Feeds,
 
     #[command(flatten)]
     pub wire: WireArgs,
@@ -179,11 +183,8 @@ pub(super) struct WatchArgs {
     #[arg(value_name = "GROUP", required_unless_present_any = ["pair", "wire", "no_join"])]
     pub groups: Vec<String>,
 
-    /// Two streams that are A and B of one feed, as in --pair 10.0.0.1@232.1.1.1:5004%eth0
-    /// 10.0.0.1@232.1.1.1:5004%eth1: skew, what each lost, what both lost. Both are joined; with SOURCE@ it
-    /// is that sender's stream, without it the first that is heard. Can be given again for another feed
-    #[arg(long, num_args = 2, value_names = ["A", "B"], action = clap::ArgAction::Append)]
-    pub pair: Vec<String>,
+    #[command(flatten)]
+    pub feeds: Feeds,
 
     #[command(flatten)]
     pub wire: WireArgs,

@@ -14,6 +14,7 @@ use crate::base::registry::Registry;
 use crate::base::resolve;
 use crate::base::tap::Depth;
 use crate::base::time::Now;
+use crate::cli::feeds::{self, Feeds};
 use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
 use crate::cli::wire::WireArgs;
@@ -53,7 +54,7 @@ pub fn run(
     groups: Vec<String>,
     demo: bool,
     theme: Option<Theme>,
-    wire: &WireArgs,
+    (wire, compared): (&WireArgs, &Feeds),
     common: &Common,
 ) -> Result<Exit, CliError> {
     let (config, places) = settings(common)?;
@@ -66,7 +67,8 @@ pub fn run(
     let ifaces = interfaces()?;
     let mut kept = config.groups.clone();
     kept.extend(places.as_ref().map(Places::kept).unwrap_or_default());
-    let rows = match wire.no_join {
+    let legs = compared.legs(&ifaces, wire)?;
+    let rows = match wire.no_join || (groups.is_empty() && kept.is_empty() && !legs.is_empty()) {
         true => Vec::new(),
         false => first_rows(&groups, &kept, demo, &ifaces)?,
     };
@@ -93,6 +95,7 @@ pub fn run(
     for (m, origin, label) in rows {
         session.join(m, origin, label);
     }
+    feeds::pair(&mut session, &legs)?;
     let no_terminal = |e: std::io::Error| CliError::could_not(format!("cannot use the terminal: {e}"));
     let terminal = Terminal::enter().map_err(no_terminal)?;
     let mut recent = groups;

@@ -31,6 +31,7 @@ mod dashboard;
 mod demo;
 mod doctor;
 mod examination;
+mod feeds;
 mod output;
 mod ping;
 mod privileges;
@@ -46,6 +47,7 @@ mod wire;
 
 pub use args::Format;
 use args::{CaptureArg, Cli, Command, Common, duration};
+use feeds::{Feeds, pair};
 use session::Session;
 use wire::WireArgs;
 
@@ -140,10 +142,13 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             if cli.demo && !cli.groups.is_empty() {
                 return Err(CliError::usage("--demo brings its own groups: leave the others out"));
             }
+            if cli.demo && !cli.feeds.pair.is_empty() {
+                return Err(CliError::usage("--demo brings its own groups: m marks two streams as one feed"));
+            }
             if cli.demo && cli.wire.no_join {
                 return Err(CliError::usage("--demo joins groups of its own: leave --no-join out"));
             }
-            dashboard(cli.groups, cli.demo, cli.theme, &cli.wire, &cli.common)
+            dashboard(cli.groups, cli.demo, cli.theme, (&cli.wire, &cli.feeds), &cli.common)
         }
         Some(Command::Demo { theme }) => {
             let common = Common {
@@ -153,7 +158,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
                 no_resolve: false,
                 config: None,
             };
-            dashboard(Vec::new(), true, theme, &WireArgs::default(), &common)
+            dashboard(Vec::new(), true, theme, (&WireArgs::default(), &Feeds::default()), &common)
         }
         Some(Command::Watch(args)) => {
             // The settings may name protocols, which the filter may ask for.
@@ -162,7 +167,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
                 Some(text) => filter::parse(text).map_err(|e| refuse("--filter", &e))?,
                 None => filter::Expr::default(),
             };
-            if args.format == Format::Csv && !args.pair.is_empty() {
+            if args.format == Format::Csv && !args.feeds.pair.is_empty() {
                 return Err(CliError::usage(
                     "--pair has no rows in CSV: --format json or text tells of feeds",
                 ));
@@ -170,7 +175,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             let ifaces = interfaces()?;
             let rows =
                 if args.groups.is_empty() { Vec::new() } else { resolve_groups(&args.groups, &ifaces)? };
-            let legs = args.pair.iter().map(|spec| leg(spec, &ifaces)).collect::<Result<Vec<_>, _>>()?;
+            let legs = args.feeds.legs(&ifaces, &args.wire)?;
             let keep = Settings { keep_packets: false };
             args.wire.available()?;
             // Who asks and who answers is part of the timeline, where it may be heard.
@@ -183,9 +188,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
                     session.join(m, Origin::User, None);
                 }
             }
-            for two in legs.chunks_exact(2) {
-                session.pair(&two[0], &two[1]).map_err(|e| CliError::usage(format!("--pair: {e}")))?;
-            }
+            pair(&mut session, &legs)?;
             let watch = watch::Watch {
                 format: args.format,
                 interval: args.interval,
@@ -286,19 +289,6 @@ fn resolved(texts: &[String], ifaces: &[Iface]) -> Result<Resolved, CliError> {
     resolve::resolve_all(texts.iter().map(String::as_str), &context).map_err(|e| refuse("", &e))
 }
 
-/// One side of `--pair`: exactly one membership.
-fn leg(spec: &str, ifaces: &[Iface]) -> Result<Membership, CliError> {
-    let mut found = resolve_groups(&[spec.to_owned()], ifaces)?;
-    match (found.pop(), found.first()) {
-        (Some(one), None) => Ok(one),
-        (Some(one), Some(other)) => Err(CliError::usage(format!(
-            "--pair: {spec} stands for {} rows (as {other} and {one}): name one group and one interface",
-            found.len() + 1
-        ))),
-        (None, _) => Err(CliError::usage(format!("--pair: {spec} stands for no group"))),
-    }
-}
-
 fn socket_options(common: &Common, config: &Config) -> SocketOptions {
     // The settings were checked when they were read.
     let by_settings = || config.rcvbuf.as_deref().and_then(|text| config::buffer(text).ok());
@@ -325,7 +315,7 @@ fn dashboard(
     groups: Vec<String>,
     demo: bool,
     theme: Option<Theme>,
-    wire: &WireArgs,
+    (wire, feeds): (&WireArgs, &Feeds),
     common: &Common,
 ) -> Result<Exit, CliError> {
     use std::io::IsTerminal;
@@ -334,12 +324,14 @@ fn dashboard(
             return demo::run(common);
         }
         // A mistyped command is told as that, in a script too.
-        resolve_groups(&groups, &interfaces()?)?;
+        let ifaces = interfaces()?;
+        resolve_groups(&groups, &ifaces)?;
+        feeds.legs(&ifaces, wire)?;
         return Err(CliError::could_not(
             "the dashboard needs a terminal; `mcscope watch GROUP…` works without one",
         ));
     }
-    dashboard::run(groups, demo, theme, wire, common)
+    dashboard::run(groups, demo, theme, (wire, feeds), common)
 }
 
 #[cfg(test)]

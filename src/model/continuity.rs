@@ -20,7 +20,7 @@
 //! * All PIDs are followed; by ffmpeg only those that a table named.
 
 use crate::base::time::Mono;
-use crate::model::here::Here;
+use crate::model::here::{Here, Place};
 use crate::model::sequence::{SeqCounts, SeqTracker};
 use crate::wire::SeqSample;
 
@@ -163,6 +163,12 @@ impl Continuity {
         for s in &mut self.wide {
             s.settle(now, here);
         }
+    }
+
+    /// Puts missing numbers elsewhere; returns how many were not there.
+    pub(crate) fn correct(&mut self, from: Place, to: Place, count: u64) -> u64 {
+        let left = self.others.put(from, to, count);
+        self.wide.iter_mut().fold(left, |left, t| t.correct(from, to, left))
     }
 
     /// Forgets all streams and their counters.

@@ -5,7 +5,7 @@ use crate::base::time::Mono;
 use crate::model::continuity::Continuity;
 use crate::model::counter::Choice;
 use crate::model::finder::Finder;
-use crate::model::here::Here;
+use crate::model::here::{Here, Place};
 use crate::model::history::History;
 use crate::model::media::{Media, offer as media_offer};
 use crate::model::quantile::Quantiles;
@@ -18,6 +18,15 @@ use crate::wire::{self, Confidence, Protocol};
 
 /// Bytes of the last payload that are kept with a source.
 pub const LAST_PAYLOAD: usize = 160;
+
+/// Which of two counters a missing number is claimed for: each drop explains one number of one of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claims {
+    /// The protocol's.
+    Followed,
+    /// That which was found or named.
+    Found,
+}
 
 /// What is kept only for sources that are few, busy or looked at (see `SPEC.md`, Bounds).
 #[derive(Clone, Debug)]
@@ -77,6 +86,11 @@ impl Detail {
     /// The first bytes of the last payload.
     pub fn last_payload(&self) -> &[u8] {
         &self.last_payload[..self.last_len as usize]
+    }
+
+    /// Bytes of the last payload, all of them.
+    pub fn last_size(&self) -> u32 {
+        self.last_size
     }
 
     /// The streams whose continuity is followed.
@@ -161,19 +175,39 @@ impl Detail {
         let kept = payload.len().min(LAST_PAYLOAD);
         self.last_payload[..kept].copy_from_slice(&payload[..kept]);
         (self.last_len, self.last_size) = (kept as u16, d.len);
-        let usual = self.follow(verdict, payload, at, alike, retired, here);
+        // Two counters may be watched in one payload: the missing numbers of one of them claim drops.
+        let claims = self.claims();
+        here.mute(claims == Claims::Found);
+        let followed = self.follow(verdict, payload, at, alike, retired, here);
+        here.mute(claims == Claims::Followed);
         let unknown = self.is_unknown();
-        match &mut self.finder {
+        let usual = match &mut self.finder {
             Some(finder) if unknown || self.choice != Choice::Find => {
-                finder.look(payload, d.len, at, here) && usual
+                finder.look(payload, d.len, at, here) && followed
             }
-            None if !unknown => usual,
+            None if !unknown => followed,
             finder => {
                 // What it is is known: nothing has to be found.
                 *finder = unknown.then(Finder::default);
                 false
             }
+        };
+        here.mute(false);
+        usual
+    }
+
+    /// Whose missing numbers claim drops, while two counters are watched in one payload.
+    fn claims(&self) -> Claims {
+        let found = || self.followed.is_none() || self.finder().is_some_and(|f| f.counter().is_some());
+        match self.finder {
+            Some(_) if !self.tells_known() && found() => Claims::Found,
+            _ => Claims::Followed,
         }
+    }
+
+    /// Whether the figures told are those of the protocol.
+    fn tells_known(&self) -> bool {
+        self.choice == Choice::Find && self.sure.is_some() && !self.continuity.is_empty()
     }
 
     /// Continuity; `None` while no counter is known to be there. What the user names comes first.
@@ -226,10 +260,22 @@ impl Detail {
     }
 
     pub(crate) fn settle(&mut self, now: Mono, here: &mut Here) {
+        let claims = self.claims();
+        here.mute(claims == Claims::Found);
         self.continuity.settle(now, here);
+        here.mute(claims == Claims::Followed);
         if let Some(finder) = &mut self.finder {
             finder.settle(now, here);
         }
+        here.mute(false);
+    }
+
+    /// Puts missing numbers elsewhere, of what is told; returns how many were not there.
+    pub(crate) fn correct(&mut self, from: Place, to: Place, count: u64) -> u64 {
+        if self.tells_known() {
+            return self.continuity.correct(from, to, count);
+        }
+        self.finder.as_mut().map_or(count, |f| f.correct(from, to, count))
     }
 
     /// What was not received lately was kept out on purpose: counting goes on from the next number, which

@@ -15,7 +15,7 @@
 use crate::base::time::Mono;
 use crate::model::counter::Counter;
 use crate::model::doubt::{Doubt, Step, clock_like};
-use crate::model::here::Here;
+use crate::model::here::{Here, Place};
 use crate::model::sequence::{SeqCounts, SeqTracker};
 use crate::wire::{Confidence, SeqSample};
 
@@ -264,6 +264,13 @@ impl Finder {
         if let State::Found(f) = &mut self.state {
             f.tracker.settle(now, here);
         }
+    }
+
+    /// Puts missing numbers elsewhere; returns how many were not there.
+    pub(crate) fn correct(&mut self, from: Place, to: Place, count: u64) -> u64 {
+        let State::Found(f) = &mut self.state else { return count };
+        let left = f.tracker.correct(from, to, count);
+        f.earlier.put(from, to, left)
     }
 
     /// Bytes that it takes up on the heap at most.

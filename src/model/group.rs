@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::batch::{Account, Capture, Datagram};
-use crate::base::group::{Membership, MembershipId, SourceFilter};
+use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
 use crate::base::time::{Mono, SECOND_NS};
-use crate::model::here::Here;
+use crate::model::here::{self, Correction, Here};
 use crate::model::notes::Note;
 use crate::model::packets::{Packet, PacketRing};
 use crate::model::quantile::Quantiles;
@@ -98,6 +98,10 @@ pub struct Group {
     pub notes: Vec<Note>,
     pub(crate) notes_at: Mono,
     pub(crate) noted_of: Option<NotedOf>,
+    /// Senders of it that are A and B of one feed.
+    pub(crate) feeds: Vec<[Endpoint; 2]>,
+    /// Of these the streams that come on another row as well.
+    pub(crate) elsewhere: Vec<Note>,
     /// Those that were told as events.
     pub(crate) noted: Vec<Note>,
     /// How far the join has come.
@@ -174,6 +178,8 @@ impl Group {
             notes: Vec::new(),
             notes_at: Mono(0),
             noted_of: None,
+            feeds: Vec::new(),
+            elsewhere: Vec::new(),
             noted: Vec::new(),
             join: JoinState::Joining,
             since: None,
@@ -269,8 +275,8 @@ impl Group {
         let ours = a.not_analysed.saturating_sub(last.map_or(0, |l| l.not_analysed));
         let from = self.here.since(at);
         if socket + ours > 0 {
-            let certain = self.all_numbered(from);
-            self.here.moved(from, at, socket + ours, certain);
+            let what = if self.all_numbered(from) { here::Drops::Numbered } else { here::Drops::Buffer };
+            self.here.moved(from, at, socket + ours, what);
         }
         self.here.read(at);
     }
@@ -279,6 +285,26 @@ impl Group {
     fn all_numbered(&self, from: Mono) -> bool {
         let list = self.sources.list();
         list.len() <= ASKED && list.iter().all(|s| s.last.mono < from || s.continuity().is_some())
+    }
+
+    /// Puts missing numbers elsewhere of which it is known by now that they went there.
+    pub(crate) fn place_again(&mut self, now: Mono) {
+        let mut corrections = Vec::new();
+        self.here.settle(now, &mut corrections);
+        self.correct(&corrections);
+    }
+
+    /// Between two times so many datagrams of a sender were on the wire and not delivered.
+    pub(crate) fn undelivered(&mut self, from: Endpoint, span: (Mono, Mono), count: u64) {
+        let mut corrections = Vec::new();
+        self.here.undelivered(from, span, count, &mut corrections);
+        self.correct(&corrections);
+    }
+
+    fn correct(&mut self, corrections: &[Correction]) {
+        for c in corrections {
+            self.sources.change(c.of, |s| s.correct(c));
+        }
     }
 
     pub(crate) fn account(&mut self, a: &Account, at: Mono) {
@@ -381,6 +407,16 @@ impl Group {
             self.packets.push(packet, payload, limit);
         }
         found
+    }
+
+    /// Whether two of its senders are marked as A and B of one feed.
+    pub fn has_feed(&self) -> bool {
+        !self.feeds.is_empty()
+    }
+
+    /// Whether these two senders of it are marked as A and B of one feed.
+    pub fn is_feed(&self, a: Endpoint, b: Endpoint) -> bool {
+        self.feeds.iter().any(|f| *f == [a, b] || *f == [b, a])
     }
 
     /// Its name: that of the session which announces it, else the registry's.

@@ -20,6 +20,7 @@ pub mod counter;
 pub mod detail;
 mod doubt;
 mod due;
+mod elsewhere;
 pub mod event;
 pub mod filter;
 pub mod finder;
@@ -53,6 +54,7 @@ mod telling;
 
 use event::{Event, EventKind, EventLog};
 use group::{Buffer, Group, JoinState, Origin};
+use here::Drops;
 use memberships::Memberships;
 use packets::{BUDGET_BYTES, RING_MAX, RING_MIN};
 use pair::Pair;
@@ -150,6 +152,9 @@ pub struct Model {
     announced: announce::Announcements,
     pairs: Vec<Pair>,
     next_pair: u32,
+    /// Pairs that come by one row: the row, and their senders.
+    feeds: Vec<(MembershipId, [Endpoint; 2])>,
+    twins: elsewhere::Twins,
     /// The addresses of this host.
     here_ips: BTreeSet<IpAddr>,
     wire: Wire,
@@ -174,6 +179,8 @@ impl Model {
             announced: announce::Announcements::default(),
             pairs: Vec::new(),
             next_pair: 0,
+            feeds: Vec::new(),
+            twins: elsewhere::Twins::default(),
             here_ips: BTreeSet::new(),
             wire: Wire::default(),
             lag: lag::Lag::default(),
@@ -460,7 +467,7 @@ impl Model {
             for g in self.groups.iter_mut().flatten().filter(|g| &*g.membership.iface == iface) {
                 // The counter is of all frames of the interface: whose they were is not known.
                 // Nor exactly when: the model's time is that of its last turn.
-                g.here.moved(since, now.plus(SECOND_NS / 2), moved, false);
+                g.here.moved(since, now.plus(SECOND_NS / 2), moved, Drops::Nic);
             }
         }
     }
@@ -472,7 +479,7 @@ impl Model {
         let since = Mono(now.mono.0.saturating_sub(SECOND_NS));
         for g in self.groups.iter_mut().flatten().filter(|g| g.membership.iface == *iface) {
             // The counter is of all groups joined on the interface: whose they were is not known.
-            g.here.moved(since, now.mono, moved, false);
+            g.here.moved(since, now.mono, moved, Drops::Buffer);
         }
         let drops = ring.drops();
         if drops > ring.tell_at {
@@ -551,6 +558,7 @@ impl Model {
         self.settle_notes(now);
         self.follow_memberships(now);
         self.settle_pairs(now);
+        self.settle_twins(now);
         self.settle_announced();
     }
 
@@ -563,6 +571,7 @@ impl Model {
             telling::settle_whole_group(events, g, *now, &mut turn);
             let Group { sources, here, .. } = &mut **g;
             sources.change_each(|s| s.finish(here));
+            g.place_again(Mono(u64::MAX));
         }
         self.settle_notes(self.now);
         self.finish_pairs();

@@ -4,6 +4,8 @@
 //! Senders are compared only where the protocol says who they are: several of them are the rule for
 //! mDNS, SSDP and whatever else a LAN announces.
 
+use std::sync::Arc;
+
 use crate::base::group::Endpoint;
 use crate::base::registry::{Registry, Row};
 use crate::base::time::{Mono, SECOND_NS};
@@ -17,6 +19,8 @@ use crate::wire::{Confidence, Protocol, rtp::Rtp};
 pub(super) const COMPARED: usize = 256;
 /// Notes of a group.
 const NOTES_MAX: usize = 8;
+/// And of these, that a stream comes on another row.
+const ELSEWHERE_MAX: usize = 4;
 /// Identities of senders that are compared.
 const IDENTITIES_MAX: usize = 1024;
 /// A stream that was quiet for so long is no sender any more: it may have begun anew elsewhere.
@@ -32,6 +36,15 @@ pub enum Note {
         /// How many there are.
         count: usize,
         /// What they have in common: `same SSRC 0x5a01, same payload type`.
+        what: String,
+    },
+    /// A stream of it comes on another row as well: perhaps two ways of one feed.
+    Elsewhere {
+        /// Who sends it here.
+        sender: Endpoint,
+        /// The other row's group and interface, and who sends it there.
+        other: (Endpoint, Arc<str>, Endpoint),
+        /// What they have in common: `same SSRC 0x5a01, numbers in step`.
         what: String,
     },
     /// The registry has the group for something else.
@@ -57,11 +70,30 @@ pub enum Note {
 }
 
 impl Note {
+    /// Whether something does not fit together.
+    pub fn is_conflict(&self) -> bool {
+        !matches!(self, Note::Elsewhere { .. })
+    }
+
+    /// Where a stream of the group comes as well: the other row's group and interface, and who sends it.
+    pub fn elsewhere(&self) -> Option<&(Endpoint, Arc<str>, Endpoint)> {
+        match self {
+            Note::Elsewhere { other, .. } => Some(other),
+            _ => None,
+        }
+    }
+
     /// One line in plain words.
     pub fn text(&self) -> String {
         match self {
             Note::SameStream { count: 2, what, .. } => format!("two senders on one group: {what}"),
             Note::SameStream { count, what, .. } => format!("{count} senders on one group: {what}"),
+            Note::Elsewhere { sender, other: (to, iface, from), what } if sender == from => {
+                format!("{sender} sends the same stream to {to} on {iface}: {what}")
+            }
+            Note::Elsewhere { sender, other: (to, iface, from), what } => {
+                format!("same stream as {from} to {to} on {iface}: {sender} has {what}")
+            }
             Note::NotAsRegistered { name, sender, carries } => {
                 format!("registered as {name}, but {sender} sends {carries}")
             }
@@ -84,6 +116,7 @@ enum Identity {
 /// Everything to know about a group at `now`.
 pub(super) fn of(g: &Group, now: Mono) -> Vec<Note> {
     let mut notes = same_streams(g, now);
+    notes.extend(g.elsewhere.iter().take(ELSEWHERE_MAX).cloned());
     notes.extend(registered(g));
     notes.extend(announced(g));
     notes.truncate(NOTES_MAX);
@@ -110,7 +143,8 @@ fn same_streams(g: &Group, now: Mono) -> Vec<Note> {
     all.sort_by_key(|(id, s)| (*id, s.first.mono));
     let mut notes: Vec<Note> = Vec::new();
     let mut pids: Vec<(Vec<Endpoint>, Vec<u16>)> = Vec::new();
-    for same in all.chunk_by(|a, b| a.0 == b.0).filter(|c| c.len() > 1) {
+    let marked = |c: &[(Identity, &Source)]| c.len() == 2 && g.is_feed(c[0].1.endpoint, c[1].1.endpoint);
+    for same in all.chunk_by(|a, b| a.0 == b.0).filter(|c| c.len() > 1 && !marked(c)) {
         let senders = [same[0].1.endpoint, same[1].1.endpoint];
         let what = match same[0].0 {
             Identity::Ssrc(ssrc) => {
@@ -173,7 +207,8 @@ fn identities(s: &Source, now: Mono, mut tell: impl FnMut(Identity)) {
     }
 }
 
-fn payload_type(s: &Source, ssrc: u32) -> Option<u8> {
+/// The payload type of a sender's last RTP packet, if that is of this stream.
+pub(super) fn payload_type(s: &Source, ssrc: u32) -> Option<u8> {
     let head = s.detail.as_ref()?.last_payload();
     // The padding of a payload that is kept in part is out of reach: only the header counts.
     let mut first = [0; LAST_PAYLOAD];

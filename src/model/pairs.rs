@@ -97,8 +97,57 @@ impl Model {
         }
     }
 
+    /// Rows that are seen on the wire come and go by themselves: what was a leg of one goes on by the row
+    /// that joins the group now, or ends with it.
+    fn follow_rows(&mut self, now: Now) {
+        let gone = |model: &Model, l: &Leg| model.group(l.row).is_none();
+        while let Some(i) = self.pairs.iter().position(|p| p.legs.iter().any(|l| gone(self, l))) {
+            let p = &self.pairs[i];
+            let found = p.legs.each_ref().map(|l| {
+                let passes = |g: &Group| l.from.is_none_or(|f| g.lets_through(f.ip));
+                let same = |g: &Group| {
+                    let (is, was) = (&g.membership, &l.membership);
+                    is.endpoint() == was.endpoint() && is.iface == was.iface && passes(g)
+                };
+                let row = self.group(l.row).or_else(|| self.groups().find(|g| same(g)));
+                row.map(|g| (g.id, g.membership.clone()))
+            });
+            let [Some(a), Some(b)] = found else {
+                self.unmark_pair(p.id, now);
+                continue;
+            };
+            for (l, (row, membership)) in self.pairs[i].legs.iter_mut().zip([a, b]) {
+                (l.row, l.membership) = (row, membership);
+            }
+        }
+    }
+
+    /// Tells the rows which of their senders are one feed.
+    fn tell_rows(&mut self) {
+        let mut feeds = Vec::new();
+        for Pair { legs: [a, b], .. } in &self.pairs {
+            if let (true, Some(from_a), Some(from_b)) = (a.row == b.row, a.from, b.from) {
+                feeds.push((a.row, [from_a, from_b]));
+            }
+        }
+        if feeds == self.feeds {
+            return;
+        }
+        let before = std::mem::replace(&mut self.feeds, feeds);
+        for row in before.iter().chain(&self.feeds.clone()).map(|f| f.0) {
+            let of_row: Vec<_> = self.feeds.iter().filter(|f| f.0 == row).map(|f| f.1).collect();
+            if let Some(g) = self.group_mut(row) {
+                (g.feeds, g.noted_of) = (of_row, None);
+                // What is to know about it is another thing now.
+                g.notes_at = Mono(0);
+            }
+        }
+    }
+
     /// Brings the pairs up to date and tells what nobody could have merged.
     pub(super) fn settle_pairs(&mut self, now: Now) {
+        self.follow_rows(now);
+        self.tell_rows();
         let mut told = Vec::new();
         for p in &mut self.pairs {
             p.settle(now.mono);

@@ -16,7 +16,7 @@
 //! (`model/rerun.rs`).
 
 use crate::base::time::{Mono, SECOND_NS};
-use crate::model::here::Here;
+use crate::model::here::{Here, Place};
 use crate::model::rerun::{Rerun, Restart};
 use crate::wire::SeqSample;
 
@@ -93,6 +93,22 @@ impl SeqCounts {
 }
 
 impl SeqCounts {
+    /// Puts so many missing numbers elsewhere, as far as there are any; returns how many were not there.
+    pub(crate) fn put(&mut self, from: Place, to: Place, count: u64) -> u64 {
+        let n = count.min(*self.at(from));
+        *self.at(from) -= n;
+        *self.at(to) += n;
+        count - n
+    }
+
+    fn at(&mut self, place: Place) -> &mut u64 {
+        match place {
+            Place::Net => &mut self.lost,
+            Place::Here => &mut self.lost_here,
+            Place::Unclear => &mut self.lost_unclear,
+        }
+    }
+
     /// In a sum, takes `after` in the place of `before`. Maxima stay until the sum is made anew, and what
     /// every number moves (`expected`, `received`) is left out.
     pub(crate) fn replace(&mut self, before: SeqCounts, after: SeqCounts) {
@@ -214,6 +230,11 @@ impl SeqTracker {
     /// The stream this tracker follows.
     pub fn stream(&self) -> u64 {
         self.stream
+    }
+
+    /// The highest number, unwrapped: the first one lies in the counter's second round.
+    pub fn highest(&self) -> u64 {
+        self.highest
     }
 
     /// When its last number came.
@@ -519,6 +540,11 @@ impl SeqTracker {
                 self.lose(&g, here);
             }
         }
+    }
+
+    /// Puts missing numbers elsewhere; returns how many were not there.
+    pub(crate) fn correct(&mut self, from: Place, to: Place, count: u64) -> u64 {
+        self.counts.put(from, to, count)
     }
 
     /// The counters as of the last [`SeqTracker::settle`].

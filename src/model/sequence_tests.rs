@@ -44,7 +44,7 @@ fn a_gap_with_drops_here_across_it_is_put_down_to_this_host() {
     let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
     let here = &mut Here::default();
     let mut t = SeqTracker::new(sample(1), Mono(0));
-    here.moved(Mono(5), Mono(15), 2, true);
+    here.moved(Mono(5), Mono(15), 2, crate::model::here::Drops::Numbered);
     t.offer(sample(5), Mono(10), here);
     t.offer(sample(7), Mono(20), here);
     t.settle(Mono(u64::MAX), here);

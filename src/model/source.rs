@@ -5,7 +5,7 @@ use crate::base::group::Endpoint;
 use crate::base::time::{Mono, SECOND_NS, Wall};
 use crate::model::counter::{Choice, Counter};
 use crate::model::detail::Detail;
-use crate::model::here::Here;
+use crate::model::here::{Correction, Here};
 use crate::model::rate::{RateWindow, Weight};
 use crate::model::rules::Rule;
 use crate::model::sequence::SeqCounts;
@@ -330,6 +330,7 @@ impl Source {
         here: &mut Here,
     ) -> Noticed {
         let mut noticed = Noticed::default();
+        here.of(self.endpoint);
         if std::mem::take(&mut self.kept_out) {
             noticed.discontinuous = true;
             if let Some(detail) = &mut self.detail {
@@ -415,6 +416,7 @@ impl Source {
     /// Brings what depends on time up to date; returns the state before, and when it has to be looked at
     /// again if nothing comes until then.
     pub(crate) fn settle(&mut self, now: Mono, may_be_silent: bool, here: &mut Here) -> (State, Mono) {
+        here.of(self.endpoint);
         if let Some(detail) = &mut self.detail {
             detail.settle(now, here);
             let missing = self.retired.missing() + detail.counts().map_or(0, |c| c.missing());
@@ -459,14 +461,25 @@ impl Source {
 
     /// Ends the waiting for late numbers.
     pub(crate) fn finish(&mut self, here: &mut Here) {
+        here.of(self.endpoint);
         if let Some(detail) = &mut self.detail {
             detail.settle(Mono(u64::MAX), here);
         }
     }
 
+    /// Some of what is missing went elsewhere than it was put.
+    pub(crate) fn correct(&mut self, c: &Correction) {
+        let mut left = c.count;
+        if let Some(detail) = &mut self.detail {
+            left = detail.correct(c.from, c.to, left);
+        }
+        self.retired.put(c.from, c.to, left);
+    }
+
     /// Gives up what is kept only for some; what it counted stays.
     pub(crate) fn demote(&mut self, here: &mut Here) -> Option<Box<Detail>> {
         let mut detail = self.detail.take()?;
+        here.of(self.endpoint);
         detail.settle(Mono(u64::MAX), here);
         if let Some(counts) = detail.counts() {
             self.retired += counts;

@@ -157,6 +157,7 @@ pub(super) fn settle_group(events: &mut EventLog, g: &mut Group, now: Now, turn:
         let text = format!("{}: {} more sources send again", g.membership, told.back_hidden);
         events.push(event(EventKind::SourceBack, g, None, at, text));
     }
+    g.place_again(now.mono);
     g.sources.round(now.mono, &mut g.here);
 }
 
@@ -272,8 +273,9 @@ fn note(events: &mut EventLog, g: &mut Group, at: Stamp) -> usize {
             continue;
         }
         let text = format!("{}: {}", g.membership, n.text());
+        let kind = if n.is_conflict() { EventKind::Conflict } else { EventKind::Feed };
         g.noted.push(n);
-        events.push(event(EventKind::Conflict, g, None, at, text));
+        events.push(event(kind, g, None, at, text));
     }
     g.sources.len().min(notes::COMPARED)
 }

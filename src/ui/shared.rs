@@ -50,6 +50,8 @@ pub struct Shared {
     pub field: Range<usize>,
     /// Place of that field in the list.
     pub field_place: usize,
+    /// Whether the pane that is drawn has the whole screen.
+    pub zoomed: bool,
     /// Show what differs from the packet before.
     pub diff: bool,
     /// Packets that were marked.

@@ -29,6 +29,10 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// Membership messages that wait for a sight; a flood of them is no news.
 const HEARD_MAX: usize = 4096;
 
+/// Senders of rows and seconds that are counted apart until they are told; of others only the row and the
+/// second are.
+const TALLIES: usize = 4096;
+
 /// Sorts what a tap sees.
 pub struct Sorter {
     iface: Arc<str>,
@@ -41,7 +45,7 @@ pub struct Sorter {
     /// Places in the sight's list of flows.
     flows: HashMap<Flow, u32>,
     last_flow: Option<(Flow, u32)>,
-    tallies: HashMap<(MembershipId, i64), u64>,
+    tallies: HashMap<(MembershipId, Option<Endpoint>, i64), u64>,
     heard: Vec<Heard>,
     counts: TapCounts,
     /// A sight was waited for in vain.
@@ -127,7 +131,10 @@ impl Sorter {
                 taken = true;
                 // What leaves here is looped back to the row, if it is: there is nothing to compare.
                 if !mark.outgoing {
-                    *tallies.entry((MembershipId(row as u32), second(time))).or_default() += 1;
+                    let (row, second) = (MembershipId(row as u32), second(time));
+                    let key = (row, Some(d.source), second);
+                    let full = tallies.len() >= TALLIES && !tallies.contains_key(&key);
+                    *tallies.entry(if full { (row, None, second) } else { key }).or_default() += 1;
                 }
             });
             if taken {
@@ -230,8 +237,9 @@ impl Sorter {
         self.last_flow = None;
         sight.iface = self.iface.clone();
         sight.heard.append(&mut self.heard);
-        sight.tallies.extend(self.tallies.drain().map(|((row, second), packets)| Tally {
+        sight.tallies.extend(self.tallies.drain().map(|((row, from, second), packets)| Tally {
             row,
+            from,
             second,
             packets,
         }));
@@ -292,6 +300,21 @@ mod tests {
         (MembershipId(id), Arc::new(Membership { group: e.ip, port: e.port, iface: "eth0".into(), filter }))
     }
 
+    #[test]
+    fn of_too_many_senders_only_the_number_is_told() {
+        let (mut s, sights, full) = sorter();
+        let (id, m) = row(3, "239.1.1.1:5004", SourceFilter::Any);
+        s.stands(id, m);
+        for n in 0..TALLIES + 9 {
+            let from = format!("10.0.{}.{}:9", n / 256, n % 256);
+            take(&mut s, &sights, &packet(&from, "239.1.1.1:5004", 10), RECEIVED);
+        }
+        s.settle(&sights);
+        let tallies = &full.try_recv().unwrap().tallies;
+        let rest: Vec<_> = tallies.iter().filter(|t| t.from.is_none()).map(|t| t.packets).collect();
+        assert_eq!((tallies.len(), rest), (TALLIES + 1, vec![9]));
+    }
+
     const RECEIVED: Mark = Mark { outgoing: false, vlan: None };
 
     fn take(s: &mut Sorter, sights: &Sights, packet: &[u8], mark: Mark) {
@@ -314,7 +337,7 @@ mod tests {
         take(&mut s, &sights, &packet(a, "10.0.0.9:5004", 50), RECEIVED);
         s.hand_on(&sights);
         let sight = full.try_recv().unwrap();
-        assert_eq!(sight.tallies, [Tally { row: id, second: 5, packets: 2 }]);
+        assert_eq!(sight.tallies, [Tally { row: id, from: Some(endpoint(a)), second: 5, packets: 2 }]);
         let seen: Vec<_> = sight
             .batch
             .datagrams()

@@ -300,9 +300,12 @@ impl Pair {
         let l = &mut self.legs[leg];
         let first = l.heard.map_or(d.at, |(first, _)| first);
         l.heard = Some((first, d.at));
-        l.protocol = d.protocol;
+        // A row that joins what was seen on the wire has to recognise the sender anew: until then it is
+        // what it was.
+        l.protocol = d.protocol.or(l.protocol);
+        let protocol = l.protocol;
         self.counts.legs[leg].packets += 1;
-        match d.protocol.and_then(|p| p.sequence).filter(|_| !d.named) {
+        match protocol.and_then(|p| p.sequence).filter(|_| !d.named) {
             Some(read) => read(d.payload, &mut |s| self.offer(&s, leg, d.at)),
             None => self.by_counter(leg, d),
         }

@@ -4,7 +4,8 @@
 //! A tap sorts what it sees ([`Sight`]): datagrams that no row of ours takes come whole, of the others
 //! only their number comes ([`Tally`]). So a datagram is counted once: on the row that joined its group,
 //! as delivered there, or on a row of its own here ([`Wire`]). The figures of joined rows know nothing of
-//! taps, but for the comparison in [`compare`].
+//! taps, but for the comparison in [`compare`], and that a missing number which it explains was lost on this
+//! host ([`crate::model::here`]).
 //!
 //! Bounds: [`GROUPS_MAX`] groups and [`SOURCES_MAX`] senders an interface. When there are more, the group
 //! that was quiet for longest makes room if it was so for [`QUIET_NS`]; otherwise the new one is counted on
@@ -88,6 +89,8 @@ pub struct Flow {
 pub struct Tally {
     /// The row.
     pub row: MembershipId,
+    /// Who sent them; `None` where there were too many to keep apart.
+    pub from: Option<Endpoint>,
     /// The second of wall-clock time in which the kernel received them.
     pub second: i64,
     /// How many.

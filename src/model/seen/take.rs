@@ -7,11 +7,12 @@ use crate::base::batch::{Batch, Capture, Datagram};
 use crate::base::group::{Endpoint, Membership, MembershipId};
 use crate::base::iface::IfaceKind;
 use crate::base::tap::Depth;
-use crate::base::time::{Mono, Now, SECOND_NS};
+use crate::base::time::{Mono, Now, SECOND_NS, Wall};
 use crate::base::units;
 use crate::model::Model;
 use crate::model::event::{Event, EventKind, EventLog};
 use crate::model::group::{Group, JoinState};
+use crate::model::here::Drops;
 use crate::model::pairs;
 use crate::model::seen::compare::{Compare, Compared, second};
 use crate::model::seen::{Flow, Said, Sight, TapState, Wire, WireTotals};
@@ -185,7 +186,7 @@ impl Model {
         let keep = self.settings.keep_packets.then(|| self.wire.ring());
         for t in &sight.tallies {
             if let Some(c) = self.group_mut(t.row).and_then(|g| g.compare.as_mut()) {
-                c.on_wire(t.second, t.packets);
+                c.on_wire(t.second, t.from, t.packets);
             }
         }
         for h in &sight.heard {
@@ -204,7 +205,7 @@ impl Model {
             // Whose they were is not known: what they might explain is unclear.
             let since = Mono(received.mono.0.saturating_sub(SECOND_NS));
             for g in wire.rows.values_mut().filter(|g| g.membership.iface == sight.iface) {
-                g.here.moved(since, received.mono, lost_here, false);
+                g.here.moved(since, received.mono, lost_here, Drops::Buffer);
             }
         }
         for run in sight.batch.datagrams().chunk_by(|a, b| a.membership == b.membership) {
@@ -245,8 +246,10 @@ impl Model {
                 .ifaces
                 .iter()
                 .any(|i| i.iface.kind == IfaceKind::Loopback && i.iface.name == g.membership.iface);
-            for d in run.iter().filter(|d| loopback || !here.contains(&d.source.ip)) {
-                c.delivered(second(d.time), 1);
+            let counts = |d: &&Datagram| loopback || !here.contains(&d.source.ip);
+            let alike = |a: &Datagram, b: &Datagram| a.source == b.source && second(a.time) == second(b.time);
+            for same in run.chunk_by(alike).filter(|same| counts(&&same[0])) {
+                c.delivered(second(same[0].time), same[0].source, same.len() as u64);
             }
         }
     }
@@ -258,10 +261,13 @@ impl Model {
         }
         self.wire.fresh.retain(|(_, until)| now.mono < *until);
         let mut compared = Vec::new();
+        let offset = now.offset_ns();
+        let begin = |second: i64| Wall(second.saturating_mul(SECOND_NS as i64)).to_mono(offset);
         for g in self.groups.iter_mut().flatten() {
-            if let Some(c) = &mut g.compare {
-                c.settle(now.wall);
-                compared.push(g.id);
+            let Some(c) = &mut g.compare else { continue };
+            compared.push(g.id);
+            for u in c.settle(now.wall) {
+                g.undelivered(u.of, (begin(u.second), begin(u.second + 1)), u.count);
             }
         }
         for id in compared {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::net::IpAddr;
 
 use super::*;
-use crate::base::batch::Datagram;
+use crate::base::batch::{Batch, Datagram};
 use crate::base::group::{Membership, SourceFilter};
 use crate::base::time::{Mono, Now};
 use crate::model::event::EventKind;
@@ -217,7 +217,10 @@ fn wire_and_socket_are_compared_and_what_no_counter_explains_is_told() {
     let mut batch = Batch::new();
     for ms in (3000..8000).step_by(10) {
         let second = compare::second(now(ms).wall);
-        let s = Sight { tallies: vec![Tally { row: id, second, packets: 1 }], ..sight(ms, &[]) };
+        let s = Sight {
+            tallies: vec![Tally { row: id, from: Some(from(1)), second, packets: 1 }],
+            ..sight(ms, &[])
+        };
         m.saw(&s);
         // Every tenth does not arrive.
         if ms % 100 != 0 {
@@ -239,4 +242,134 @@ fn wire_and_socket_are_compared_and_what_no_counter_explains_is_told() {
     assert_eq!(m.compared(id), Some(Default::default()));
     m.tap(&eth0(), TapState::Off, now(12_000));
     assert_eq!(m.compared(id), None);
+}
+
+/// An RTP datagram.
+fn rtp(seq: u16) -> Vec<u8> {
+    let mut p = vec![0x80, 97];
+    p.extend(seq.to_be_bytes());
+    p.extend((u32::from(seq) * 480).to_be_bytes());
+    p.extend([0, 0, 0, 7]);
+    p.extend([0; 20]);
+    p
+}
+
+#[test]
+fn a_number_that_was_on_the_wire_and_not_delivered_is_lost_here_and_no_other_is() {
+    let mut m = tapped();
+    let id = join(&mut m, 0, "239.1.1.1", 0);
+    let mut batch = Batch::new();
+    let mut tallies = Vec::new();
+    for i in 0..1000u64 {
+        let ms = 2500 + i * 10;
+        for n in [1, 2] {
+            // Of both, 1 of 100 never gets here, and of the first 1 of 50 not past this host's firewall;
+            // for a second and a half nothing of it does.
+            let (on_the_way, here) = (i % 100 == 99, n == 1 && (i % 50 == 20 || (400..550).contains(&i)));
+            if on_the_way {
+                continue;
+            }
+            let second = compare::second(now(ms).wall);
+            tallies.push(Tally { row: id, from: Some(from(n)), second, packets: 1 });
+            if here {
+                continue;
+            }
+            batch.clear();
+            batch.received = now(ms);
+            batch.push_copy(Datagram::new(id, now(ms).wall, from(n), 32), &rtp(i as u16));
+            m.apply(&batch);
+        }
+        if i % 10 == 9 {
+            m.saw(&Sight { tallies: std::mem::take(&mut tallies), ..sight(ms, &[]) });
+        }
+        m.advance(now(ms));
+    }
+    m.advance(now(15_500));
+    let group = m.group(id).unwrap();
+    let lost = |n| {
+        let c = group.sources.get(from(n)).and_then(|s| s.continuity()).unwrap();
+        (c.lost, c.lost_here, c.lost_unclear)
+    };
+    // The last number is not missing to anybody: 9 of 10 are.
+    assert_eq!(lost(2), (9, 0, 0));
+    // Of the second and a half three would have been kept out anyway, and one never got here.
+    assert_eq!(lost(1), (9, 20 - 3 + 150 - 1, 0));
+    let all = group.continuity().unwrap();
+    assert_eq!((all.lost, all.lost_here), (18, 166));
+}
+
+/// A datagram to a wire row with this payload.
+fn told(ms: u64, to: Endpoint, from: Endpoint, payload: &[u8]) -> Sight {
+    let mut s = Sight { iface: eth0(), ..Sight::default() };
+    s.batch.received = now(ms);
+    s.flows.push(Flow { to, vlan: None, outgoing: false });
+    let d = Datagram::new(MembershipId(0), now(ms).wall, from, payload.len() as u32);
+    assert!(s.batch.pack(d, payload));
+    s
+}
+
+fn shown(m: &mut Model, mut s: Sight) {
+    m.sort(&mut s);
+    m.saw(&s);
+}
+
+#[test]
+fn a_session_announced_on_the_wire_names_its_group_there() {
+    let mut m = tapped();
+    let mut sap = vec![0x20, 0, 0x12, 0x34, 10, 0, 0, 1];
+    sap.extend(b"application/sdp\0v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=Studio A\r\nt=0 0\r\n");
+    sap.extend(b"c=IN IP4 239.69.1.1/32\r\nm=audio 5004 RTP/AVP 97\r\na=rtpmap:97 L24/48000/2\r\n");
+    let announce = Endpoint::new("224.2.127.254".parse().unwrap(), 9875);
+    shown(&mut m, told(100, announce, from(1), &sap));
+    shown(&mut m, told(200, to("239.69.1.1"), from(2), &rtp(1)));
+    m.advance(now(1500));
+    let named =
+        |m: &Model| m.wire().rows().find(|g| g.membership.port == 5004).unwrap().name().map(str::to_owned);
+    assert_eq!(named(&m).as_deref(), Some("Studio A"));
+    assert_eq!(m.events().since(0).filter(|e| e.kind == EventKind::Session).count(), 1);
+}
+
+#[test]
+fn a_feed_on_the_wire_goes_on_when_its_group_is_joined_and_ends_with_the_tap() {
+    use crate::model::pair::Who;
+    let mut m = tapped();
+    let groups = ["239.1.1.1", "239.1.1.2"];
+    let send = |m: &mut Model, numbers: std::ops::Range<u64>, on: &[usize]| {
+        for n in numbers {
+            for &leg in on {
+                // B leaves out each tenth.
+                if leg == 0 || n % 10 != 5 {
+                    shown(m, told(100 + n * 10, to(groups[leg]), from(1), &rtp(n as u16)));
+                }
+            }
+            m.advance(now(100 + n * 10));
+        }
+    };
+    send(&mut m, 0..1, &[0, 1]);
+    let row =
+        |m: &Model, group: &str| m.wire().rows().find(|g| g.membership.endpoint() == to(group)).unwrap().id;
+    let leg = |row| (row, Who::Sender(from(1)));
+    let (a, b) = (leg(row(&m, groups[0])), leg(row(&m, groups[1])));
+    m.mark_pair(a, b, now(110)).unwrap();
+    send(&mut m, 1..300, &[0, 1]);
+    // A is joined: the socket brings it now.
+    let id = join(&mut m, 0, groups[0], 3092);
+    m.advance(now(3093));
+    let mut batch = Batch::new();
+    for n in 300..400u64 {
+        let ms = 100 + n * 10;
+        batch.clear();
+        batch.received = now(ms);
+        batch.push_copy(Datagram::new(id, now(ms).wall, from(1), 32), &rtp(n as u16));
+        m.apply(&batch);
+        send(&mut m, n..n + 1, &[1]);
+    }
+    m.advance(now(9000));
+    // The first number of all came before it was known what it is.
+    let (legs, c) = (&m.pairs()[0].legs, m.pairs()[0].counts());
+    assert_eq!((legs[0].row, legs[1].row.is_wire()), (id, true));
+    assert_eq!((c.legs[0].lost, c.legs[1].lost, c.legs[0].packets, c.compared), (0, 40, 399, 398));
+    m.tap(&eth0(), TapState::Off, now(9100));
+    m.advance(now(9101));
+    assert!(m.pairs().is_empty(), "B is seen no more");
 }

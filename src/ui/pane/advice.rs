@@ -58,10 +58,13 @@ pub fn advice(g: &Group, compared: Option<Compared>, ctx: &Ctx<'_>) -> Option<St
                 ctx.key(Cmd::SendTest)
             ))
         }
-        _ => g
-            .notes
-            .first()
-            .map(|n| visible(&format!("! {} · {} shows more", n.text(), ctx.key(Cmd::View('2'))), 400)),
+        _ => g.notes.first().map(|n| {
+            let text = match n.is_conflict() {
+                true => format!("! {} · {} shows more", n.text(), ctx.key(Cmd::View('2'))),
+                false => format!("{} · {} marks A, then B", n.text(), ctx.key(Cmd::Feed)),
+            };
+            visible(&text, 400)
+        }),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::ui::pane::{Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::theme::Theme;
 use crate::ui::widget::frame::{Words, empty, frame, put, wrap};
-use crate::ui::widget::strip::{self, Cut};
+use crate::ui::widget::strip::{self, Cut, Scaling};
 use crate::ui::widget::table::{Column, Grid, Key, Placed, Widths};
 
 const GROUP: usize = 0;
@@ -280,9 +280,8 @@ impl Groups {
                 BPS => (units::or_dash(rate.map(|r| r.payload_bps), figure), plain),
                 IP_BPS => (units::or_dash(rate.map(|r| r.ip_bps), figure), plain),
                 STRIP => {
-                    let cut = Cut::fitting(p.width as usize, !look.narrow);
-                    let cells = g.strip.as_ref().map(|s| strip::cells(s, now, cut));
-                    (cells.map(|c| strip::text(c, look.scale)).unwrap_or_default(), theme.chart)
+                    let text = look.cut.zip(g.strip.as_ref()).map(|(cut, s)| look.scaling.text(s, now, cut));
+                    (text.unwrap_or_default(), theme.chart)
                 }
                 LAST => {
                     let age = g.last.map(|l| units::age(now.since(l.mono)));
@@ -359,7 +358,8 @@ struct Look<'a> {
     narrow: bool,
     /// All rows are on one interface: it need not be said in each.
     one_iface: bool,
-    scale: Option<f64>,
+    scaling: Scaling,
+    cut: Option<Cut>,
 }
 
 fn figure(v: f64) -> String {
@@ -495,19 +495,19 @@ impl Pane for Groups {
         self.grid.hidden.set(hidden);
         let window = self.grid.window(at.group_id().map(|id| id.0));
         let strip = self.grid.placed().iter().find(|p| p.column == STRIP);
-        let cut = strip.map(|p| Cut::fitting(p.width as usize, !narrow));
+        let cut = strip.map(|p| Scaling::cut(at.zoomed, p.width as usize, !narrow));
         let groups = || window.iter().filter_map(|&(y, r)| Some((y, ctx.model.group(MembershipId(r))?)));
         let highest = cut.map_or(0.0, |cut| {
             let strips = groups().filter_map(|(_, g)| g.strip.as_ref());
             strips.flat_map(|s| strip::cells(s, now, cut)).flatten().fold(0.0, f64::max)
         });
-        let scale = strip::scale(highest);
+        let scaling = if at.zoomed { Scaling::Own } else { Scaling::Shared(strip::scale(highest)) };
         self.grid.draw_head(buf, &columns, ctx.theme, |p: &Placed| match p.column {
-            STRIP => cut.map(|c| c.heading(scale)),
+            STRIP => cut.map(|c| scaling.heading(c)),
             WHAT if narrow && !one_iface => Some("IFACE WHAT".into()),
             _ => None,
         });
-        let look = Look { ctx, narrow, one_iface, scale };
+        let look = Look { ctx, narrow, one_iface, scaling, cut };
         let listed: Vec<(u16, &Group)> = groups().collect();
         for (y, g) in listed {
             self.row(buf, &columns, y, g, &look);

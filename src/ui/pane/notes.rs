@@ -37,7 +37,17 @@ pub fn rows(at: &Shared, ctx: &Ctx<'_>) -> u16 {
 }
 
 fn lines(g: &Group, s: &Source, ctx: &Ctx<'_>) -> Vec<Line> {
-    let mut out: Vec<Line> = g.notes.iter().map(|n| ("note", n.text(), true)).collect();
+    let mut out: Vec<Line> = Vec::new();
+    for n in &g.notes {
+        out.push(("note", n.text(), n.is_conflict()));
+        if n.elsewhere().is_some() {
+            out.push((
+                "",
+                "m marks this stream as A; m on the other one then compares both".to_owned(),
+                false,
+            ));
+        }
+    }
     let clocks = || ctx.model.clocks().on(&g.membership.iface);
     if let Some(n) = &g.announced {
         out.push(("session", session(n), false));

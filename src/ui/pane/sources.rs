@@ -20,7 +20,7 @@ use crate::ui::pane::groups::spec;
 use crate::ui::pane::{Kind, Pane, Reply, movement, nothing_matches};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
-use crate::ui::widget::strip::{self, Cut};
+use crate::ui::widget::strip::{self, Scaling};
 use crate::ui::widget::table::{Column, Grid, Key, Placed, Widths};
 
 const SOURCE: usize = 0;
@@ -142,7 +142,7 @@ impl Sources {
         });
     }
 
-    fn row(&self, buf: &mut Buffer, y: u16, s: &Source, g: &Group, scale: Option<f64>, look: &mut Look<'_>) {
+    fn row(&self, buf: &mut Buffer, y: u16, s: &Source, g: &Group, scaling: Scaling, look: &mut Look<'_>) {
         let (ctx, now) = (look.ctx, look.ctx.model.now().mono);
         let theme = ctx.theme;
         let quiet = matches!(s.state, State::Idle | State::Silent);
@@ -194,9 +194,9 @@ impl Sources {
                     (units::age(now.since(s.last.mono)), style)
                 }
                 STRIP => {
-                    let cut = Cut::fitting(p.width as usize, true);
-                    let strip = s.detail.as_ref().map(|d| strip::cells(&d.strip, now, cut));
-                    let text = strip.map_or_else(|| ABSENT.to_owned(), |c| strip::text(c, scale));
+                    let cut = Scaling::cut(look.at.zoomed, p.width as usize, true);
+                    let strip = s.detail.as_ref().map(|d| scaling.text(&d.strip, now, cut));
+                    let text = strip.unwrap_or_else(|| ABSENT.to_owned());
                     (text, theme.chart)
                 }
                 FIRST => (clock(s.first.wall, ctx.utc_offset_s), plain),
@@ -223,11 +223,14 @@ impl Sources {
         }
         let live = g.sources.list().iter().take(SENDERS_TOLD).filter(|s| s.state == State::Live && !s.ours);
         let mut bottom = match live.count() {
+            2 if g.has_feed() && all < SENDERS_TOLD => "A and B of one feed · 2 shows both".to_owned(),
             n @ 2.. if all < SENDERS_TOLD => format!("{n} senders on one group"),
             _ => String::new(),
         };
         if let Some(n) = g.notes.iter().find(|n| matches!(n, Note::SameStream { .. })) {
             bottom = n.text();
+        } else if let Some((to, iface, _)) = g.notes.iter().find_map(Note::elsewhere) {
+            bottom = format!("same stream on {to} {iface} · m marks A, then B");
         }
         if g.unattributed > 0 {
             bottom = format!("{} of sources that found no place", units::packets(g.unattributed));
@@ -292,19 +295,19 @@ impl Pane for Sources {
         }
         let window = self.grid.window(settled);
         let strip = self.grid.placed().iter().find(|p| p.column == STRIP);
-        let cut = strip.map(|p| Cut::fitting(p.width as usize, true));
+        let cut = strip.map(|p| Scaling::cut(at.zoomed, p.width as usize, true));
         let list = g.sources.list();
         let highest = cut.map_or(0.0, |cut| {
             let details = window.iter().filter_map(|&(_, r)| list[r as usize].detail.as_ref());
             details.flat_map(|d| strip::cells(&d.strip, now, cut)).flatten().fold(0.0, f64::max)
         });
-        let scale = strip::scale(highest);
+        let scaling = if at.zoomed { Scaling::Own } else { Scaling::Shared(strip::scale(highest)) };
         self.grid.draw_head(buf, &columns, ctx.theme, |p: &Placed| match p.column {
-            STRIP => cut.map(|c| c.heading(scale)),
+            STRIP => cut.map(|c| scaling.heading(c)),
             _ => None,
         });
         for (y, r) in window {
-            self.row(buf, y, &list[r as usize], g, scale, &mut Look { ctx, at });
+            self.row(buf, y, &list[r as usize], g, scaling, &mut Look { ctx, at });
             if settled == Some(r) {
                 self.grid.mark(buf, y, focused, ctx.theme);
             }

@@ -420,6 +420,7 @@ impl Screen {
         if v.places[v.focus].area() == 0 {
             v.focus = v.places.iter().position(|r| r.area() > 0).unwrap_or(0);
         }
+        self.shared.zoomed = v.zoomed;
         let buf = frame.buffer_mut();
         for (i, pane) in v.panes.iter_mut().enumerate() {
             let place = v.places[i];

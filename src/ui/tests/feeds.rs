@@ -93,3 +93,64 @@ fn without_a_stream_there_is_nothing_to_mark() {
     assert_eq!(d.keys("m"), []);
     d.expect("there is no stream to mark");
 }
+
+/// Two senders of one stream on one group.
+fn two_senders() -> World {
+    let mut w = World::new();
+    let id = w.join("239.1.1.1:5004", "eth0", None);
+    let stream = |from| steady(id, from, 1_000, 5_000, 20, |n| rtp(n, 0x5a01, 332));
+    let mut list = stream("10.1.2.20:5004");
+    list.extend(stream("10.1.2.21:5004"));
+    w.feed(list, 5_000);
+    w
+}
+
+#[test]
+fn a_feed_of_two_senders_is_no_conflict() {
+    let mut d = Desk::new(two_senders(), 120, 36);
+    let conflict = "two senders on one group: same SSRC 0x5a01";
+    d.expect(conflict);
+    let leg = |from| (A, Who::Sender(endpoint(from)));
+    let (a, b) = (leg("10.1.2.20:5004"), leg("10.1.2.21:5004"));
+    let id = d.world.model.mark_pair(a, b, at(5_000)).unwrap();
+    d.world.to(5_300);
+    d.world.to(5_600);
+    d.draw();
+    d.expect_not(conflict);
+    d.expect("A and B of one feed");
+    d.keys("2");
+    d.expect_not(conflict);
+    d.keys("1");
+    d.world.model.unmark_pair(id, at(5_600));
+    d.world.to(5_900);
+    d.world.to(6_200);
+    d.draw();
+    d.expect(conflict);
+}
+
+#[test]
+fn one_stream_on_two_rows_is_pointed_out_with_the_key_that_compares_them() {
+    let w = two_ways();
+    let pair = w.model.pairs()[0].id;
+    let mut d = Desk::new(w, 120, 36);
+    let more = |from: u64| {
+        let both = [A, B].map(|to| {
+            steady(to, "10.1.2.20:5004", from, from + 1_000, 20, |n| rtp(from / 20 + n, 0x5a01, 332))
+        });
+        both.concat()
+    };
+    d.world.feed(more(44_000), 45_000);
+    d.draw();
+    d.expect_not("same SSRC");
+    d.world.model.unmark_pair(pair, at(45_000));
+    d.world.feed(more(45_000), 46_000);
+    d.draw();
+    d.expect("10.1.2.20:5004 sends the same stream to 239.1.1.1:5004 on eth1: same SSRC 0x5a01");
+    d.expect("same stream on 239.1.1.1:5004 eth1 · m marks A, then B");
+    d.keys("2");
+    d.expect("10.1.2.20:5004 sends the same stream to 239.1.1.1:5004 on eth1");
+    d.expect("m marks this stream as A; m on the other one then compares both");
+    let told: Vec<_> =
+        d.world.model.events().since(0).filter(|e| e.text.contains("the same stream")).collect();
+    assert_eq!(told.len(), 2, "once for each row: {told:?}");
+}

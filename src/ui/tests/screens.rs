@@ -187,3 +187,15 @@ fn rates_fall_to_nothing_when_the_traffic_stops() {
     d.expect("0 pkt/s");
     d.expect("0 bit/s");
 }
+
+#[test]
+fn in_a_zoomed_pane_each_strip_has_its_own_scale() {
+    let mut d = Desk::new(studio(), 120, 36);
+    d.expect("/s)");
+    d.expect_not("MAX/S");
+    d.keys("z");
+    d.expect("MAX/S");
+    d.expect_not("/s)");
+    d.keys("z");
+    d.expect("/s)");
+}

@@ -43,6 +43,45 @@ impl Cut {
     }
 }
 
+/// How the strips of a column are scaled.
+#[derive(Clone, Copy, Debug)]
+pub enum Scaling {
+    /// All alike: the highest of them fills it; `None` without a packet.
+    Shared(Option<f64>),
+    /// Each by itself, its scale written before it: in a pane that is zoomed.
+    Own,
+}
+
+/// Cells of a strip's own scale before it, with the blank behind.
+const OWN: usize = 7;
+
+impl Scaling {
+    /// The cut that fits into a column.
+    pub fn cut(own: bool, width: usize, whole_minute: bool) -> Cut {
+        Cut::fitting(if own { width.saturating_sub(OWN) } else { width }, whole_minute)
+    }
+
+    /// The heading: what the strip covers and up to what.
+    pub fn heading(self, cut: Cut) -> String {
+        match self {
+            Scaling::Shared(scale) => cut.heading(scale),
+            Scaling::Own => format!("{:>width$} {} s", "MAX/S", cut.span(), width = OWN - 1),
+        }
+    }
+
+    /// The strip as text.
+    pub fn text(self, strip: &Strip, now: Mono, cut: Cut) -> String {
+        match self {
+            Scaling::Shared(top) => text(cells(strip, now, cut), top),
+            Scaling::Own => {
+                let top = scale(cells(strip, now, cut).flatten().fold(0.0, f64::max));
+                let written = top.map(units::si).unwrap_or_default();
+                format!("{written:>width$} {}", text(cells(strip, now, cut), top), width = OWN - 1)
+            }
+        }
+    }
+}
+
 /// The mean of packets a second in each cell, oldest first; `None` where nobody was watching. Cells
 /// of several seconds begin at multiples of their length, so that they move on without changing.
 pub fn cells(strip: &Strip, now: Mono, cut: Cut) -> impl Iterator<Item = Option<f64>> + '_ {
@@ -125,6 +164,18 @@ mod tests {
             assert_eq!(scale(top).map(|s| (s * 1e6).round() / 1e6), Some(want), "{top}");
         }
         assert_eq!(scale(0.0), None);
+    }
+
+    #[test]
+    fn by_its_own_scale_a_small_stream_shows_its_shape() {
+        let mut strip = Strip::new(s(100));
+        strip.add(s(101), 5, 0);
+        strip.add(s(103), 10, 0);
+        let cut = Cut { cells: 6, seconds: 1 };
+        assert_eq!(Scaling::Shared(Some(1000.0)).text(&strip, s(104), cut), "  ·▁·▁");
+        assert_eq!(Scaling::Own.text(&strip, s(104), cut), "    10   ·▄·█");
+        assert_eq!(Scaling::Own.text(&Strip::new(s(102)), s(104), cut), "           ··");
+        assert_eq!(Scaling::Own.heading(cut), " MAX/S 6 s");
     }
 
     #[test]
