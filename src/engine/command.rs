@@ -45,6 +45,8 @@ pub enum Command {
     Filter(MembershipId, SourceFilter),
     /// Answer what arrives on a row.
     Respond(MembershipId, Respond),
+    /// Answer ssmping, asmping and omping clients from now on, whatever rows there are.
+    ServePings,
     /// Start to send.
     Send(SendId, Box<SendJob>),
     /// Stop a send.
