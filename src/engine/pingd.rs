@@ -233,9 +233,9 @@ fn answer(
         Kind::Query => match m.group.filter(takes) {
             Some(group) if m.number.is_some() && m.session == Some(&session()[..]) => {
                 let now = clock::now().wall.0;
-                let time = m.wants_time.then(|| {
-                    ((now / 1_000_000_000) as u32, (now % 1_000_000_000 / 1_000) as u32)
-                });
+                let time = m
+                    .wants_time
+                    .then(|| ((now / 1_000_000_000) as u32, (now % 1_000_000_000 / 1_000) as u32));
                 omping::answer(out, question, TTL, time);
                 Reply::Both(group)
             }

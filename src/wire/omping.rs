@@ -270,7 +270,10 @@ mod tests {
         assert_eq!(written(&|o| init(o, client, group)), i);
         let answered = Message::parse(&s).unwrap();
         let session: &[u8; SESSION] = answered.session.unwrap().try_into().unwrap();
-        assert_eq!((answered.kind, answered.group, answered.client), (Kind::Response, Some(group), met.client));
+        assert_eq!(
+            (answered.kind, answered.group, answered.client),
+            (Kind::Response, Some(group), met.client)
+        );
         assert_eq!(written(&|o| met.respond(o, Ok((group, session)), "")), s);
         let asked = Message::parse(&q).unwrap();
         assert_eq!((asked.kind, asked.number, asked.session), (Kind::Query, Some(1), Some(&session[..])));
