@@ -25,6 +25,11 @@ pub(super) struct DoctorArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     iface: Vec<String>,
 
+    /// Send a datagram to each group that stays on this host (TTL 0), and see whether it comes back: it tries
+    /// the packet filter where its rules cannot be read. Every program here that listens to the group gets it
+    #[arg(long, requires = "groups")]
+    probe: bool,
+
     /// As JSON: one object with the findings, the worst first
     #[arg(long)]
     json: bool,
@@ -127,5 +132,5 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
         (true, true) => to_examine(ifaces).into_iter().map(|i| i.name.clone()).collect(),
         (true, false) => Vec::new(),
     };
-    Ok(Request { groups, ifaces: looked_at, window: args.window, ..Request::default() })
+    Ok(Request { groups, ifaces: looked_at, window: args.window, probe: args.probe, ..Request::default() })
 }

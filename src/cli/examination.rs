@@ -42,7 +42,7 @@ pub(super) fn request(model: &Model, of: Option<MembershipId>) -> Request {
         }
     }
     let groups = group.map(|g| (g.membership.clone(), true)).into_iter().collect();
-    Request { groups, ifaces, window: WINDOW, known }
+    Request { groups, ifaces, window: WINDOW, probe: false, known }
 }
 
 /// The last general query of each querier on an interface.

@@ -294,6 +294,19 @@ pub struct Target {
     pub route: Option<Option<Route>>,
     /// How long ago the group was joined when it fell silent, in ns, from whoever watched.
     pub silent_after_ns: Option<u64>,
+    /// What became of a datagram that this host sent to itself; `None` if none was asked for.
+    pub probe: Option<Result<Probe, Unseen>>,
+}
+
+/// What became of a self-probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// It came back.
+    Returned,
+    /// It was sent and did not come back.
+    Lost,
+    /// The packet filter did not let it out; the system's words.
+    Refused(String),
 }
 
 /// Frames of a group on an interface where it was not asked for.

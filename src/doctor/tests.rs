@@ -135,6 +135,7 @@ fn healthy() -> Facts {
             elsewhere: Vec::new(),
             route: Some(route(2)),
             silent_after_ns: None,
+            probe: None,
         }],
         listened: Some(Ok(WINDOW_NS)),
         supported: true,

@@ -149,3 +149,42 @@ fn reports_that_do_not_leave_the_host() {
         lab.sh(2, "nft flush ruleset");
     }
 }
+
+#[test]
+fn the_self_probe_tries_the_filter_where_nobody_sends_and_no_rule_can_be_read() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    for (group, to) in [(GROUP, TO), (GROUP6, TO6)] {
+        let words = format!("--probe {group}");
+        // Without a word nothing is sent, and with it nothing leaves the host.
+        let silent = ask_as_nobody(&lab, group, &Traffic::Nothing);
+        assert!(silent.findings.iter().all(|f| !f.evidence.contains("self-probe")), "{silent}");
+        let listener = lab.inside(1, || super::support::traffic::Listener::join(to, "net0"));
+        let report = ask_as_nobody(&lab, &words, &Traffic::Nothing);
+        report.has("ok", "fw.input").shows(&["self-probe"]);
+        assert!(listener.next(std::time::Instant::now()).is_none(), "it left the host");
+        rules(
+            &lab,
+            "table inet guard { chain gate { type filter hook input priority 0; policy drop;
+                iif lo accept
+                ct state established,related accept
+                meta l4proto { icmp, ipv6-icmp, igmp } accept
+            }
+            }",
+        );
+        let report = ask_as_nobody(&lab, &words, &Traffic::Nothing);
+        report.leads_with("fail", "fw.input").shows(&["self-probe"]);
+        // Who may read the rules is given the remedy, and it works.
+        let report = ask(&lab, &words, &Traffic::Nothing);
+        report.leads_with("fail", "fw.input").shows(&["self-probe"]).cure(&lab);
+        ask_as_nobody(&lab, &words, &Traffic::Nothing).has("ok", "fw.input").shows(&["self-probe"]);
+        lab.sh(2, "nft flush ruleset");
+        rules(
+            &lab,
+            "table inet guard { chain out { type filter hook output priority 0; meta l4proto udp drop; }
+            }",
+        );
+        let report = ask_as_nobody(&lab, &words, &Traffic::Nothing);
+        report.has("unknown", "fw.input").shows(&["output"]);
+        lab.sh(2, "nft flush ruleset");
+    }
+}

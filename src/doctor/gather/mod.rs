@@ -1,8 +1,8 @@
 //! Reading the host and measuring: the only part of the doctor that does I/O.
 //!
 //! A gathering takes the measurement's time and little more: files under /proc, three dumps by rtnetlink,
-//! one program (`nft`, for at most 3 s). It changes nothing but that the groups
-//! asked for are joined meanwhile.
+//! one program (`nft`, for at most 3 s). It changes nothing but that the groups asked for are joined
+//! meanwhile; it sends nothing, unless a self-probe is asked for.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -31,6 +31,7 @@ mod imp;
 mod imp;
 #[cfg(any(target_os = "linux", test))]
 mod nft;
+mod probe;
 #[cfg(target_os = "linux")]
 mod rules;
 mod wire;
@@ -53,6 +54,8 @@ pub struct Request {
     pub ifaces: Vec<Arc<str>>,
     /// How long to measure.
     pub window: Duration,
+    /// Whether to send a datagram to each group that stays on this host, and see whether it comes back.
+    pub probe: bool,
     /// What whoever asks has seen before.
     pub known: Known,
 }
@@ -136,6 +139,12 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
     let window = opened.elapsed();
     let known = &request.known;
     let after = imp::snapshot(&ifaces);
+    // When all is counted: it would be counted, too.
+    let mut probes = match request.probe {
+        true => probe::probe(&mut groups, &ifaces, stop).into_iter().map(Some).collect(),
+        false => Vec::new(),
+    };
+    probes.resize(groups.len(), None);
     let now_listed = iface::list().unwrap_or_default();
     let mut facts = Facts {
         window_ns: ns(window),
@@ -184,7 +193,8 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
         })
         .collect();
     facts.targets = groups.into_iter().map(|g| target(g, &mut looks, &privilege, &now_listed)).collect();
-    for t in &mut facts.targets {
+    for (t, probe) in facts.targets.iter_mut().zip(probes) {
+        t.probe = probe;
         let silent = known.silent_after_ns.iter().find(|(m, _)| *m == t.membership);
         t.silent_after_ns = silent.map(|s| s.1);
     }
@@ -322,6 +332,7 @@ fn target(
         elsewhere,
         route: route::to(m.group).ok(),
         silent_after_ns: None,
+        probe: None,
         membership: g.membership,
     }
 }
