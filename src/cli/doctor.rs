@@ -10,10 +10,11 @@ use crate::base::iface::{Iface, candidates, to_examine};
 use crate::base::resolve::Note;
 use crate::base::spec::{IfaceChoice, Spec};
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, interfaces, print, refuse, resolved};
+use crate::cli::{CliError, Exit, interfaces, local_offset, print, refuse, resolved};
 use crate::doctor::finding::Verdict;
 use crate::doctor::{Examination, Request};
 use crate::export;
+use crate::net::clock;
 
 #[derive(Args)]
 pub(super) struct DoctorArgs {
@@ -132,5 +133,12 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
         (true, true) => to_examine(ifaces).into_iter().map(|i| i.name.clone()).collect(),
         (true, false) => Vec::new(),
     };
-    Ok(Request { groups, ifaces: looked_at, window: args.window, probe: args.probe, ..Request::default() })
+    Ok(Request {
+        groups,
+        ifaces: looked_at,
+        window: args.window,
+        probe: args.probe,
+        utc_offset_s: local_offset(clock::now().wall),
+        ..Request::default()
+    })
 }

@@ -420,6 +420,12 @@ impl Supervisor {
         }
         self.say(Update::Ifaces(self.ifaces.clone()));
         self.taps.follow(&self.ifaces);
+        for index in &changed.lost_carrier {
+            // Who takes an interface down has the kernel report anew when it is up again.
+            if let Some(i) = self.ifaces.iter().find(|i| i.index == *index && i.up) {
+                self.say(Update::CarrierLost(i.name.clone()));
+            }
+        }
         self.dark.extend(changed.lost_carrier);
         let ids: Vec<MembershipId> = self.rows.keys().copied().collect();
         for id in ids {
