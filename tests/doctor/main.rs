@@ -17,6 +17,7 @@ mod firewall;
 mod link;
 mod membership;
 mod noise;
+mod notes;
 mod plain;
 mod querier;
 mod socket;
