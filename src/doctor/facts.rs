@@ -8,6 +8,7 @@ use super::counters::Counters;
 use super::ruleset::Ruleset;
 use crate::base::group::{Endpoint, Membership};
 use crate::base::iface::Iface;
+use crate::base::joined::Process;
 use crate::base::time::Wall;
 use crate::net::Kind;
 use crate::net::iface::Details;
@@ -203,7 +204,7 @@ pub struct UdpSocket {
     /// Connected to a peer, and so deaf to others.
     pub connected: bool,
     /// Who has it, where that may be known.
-    pub program: Option<Program>,
+    pub program: Option<Process>,
 }
 
 impl UdpSocket {
@@ -214,15 +215,6 @@ impl UdpSocket {
             None => format!("a program of user {}", self.uid),
         }
     }
-}
-
-/// A running program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
-    /// Process id.
-    pub pid: u32,
-    /// Its name, made safe to show.
-    pub name: String,
 }
 
 /// A group that the host is a member of on an interface.

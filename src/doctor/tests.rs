@@ -12,6 +12,7 @@ use super::judge;
 use super::ruleset::{Action, Chain, Hook, Rule, Ruleset};
 use crate::base::group::{Endpoint, Membership, SourceFilter};
 use crate::base::iface::{Iface, IfaceAddr, IfaceKind};
+use crate::base::joined::Process;
 use crate::net::Kind;
 use crate::net::iface::{Details, Stats};
 use crate::net::route::Route;
@@ -428,7 +429,7 @@ fn socket(bound: &str, drops: u64) -> UdpSocket {
         drops,
         drops_ever: drops,
         connected: false,
-        program: Some(Program { pid: 812, name: "player".into() }),
+        program: Some(Process { pid: 812, name: "player".into() }),
     }
 }
 

@@ -235,7 +235,7 @@ fn answer(
                 let now = clock::now().wall.0;
                 let time = m
                     .wants_time
-                    .then(|| ((now / 1_000_000_000) as u32, (now % 1_000_000_000 / 1_000) as u32));
+                    .then_some(((now / 1_000_000_000) as u32, (now % 1_000_000_000 / 1_000) as u32));
                 omping::answer(out, question, TTL, time);
                 Reply::Both(group)
             }

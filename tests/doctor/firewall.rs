@@ -101,6 +101,35 @@ fn a_filter_of_traffic_control() {
 }
 
 #[test]
+fn rules_of_the_older_iptables() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    for (group, to, program) in [(GROUP, TO, "iptables-legacy"), (GROUP6, TO6, "ip6tables-legacy")] {
+        let able = lab.sh(2, &format!("{program} -A INPUT -p udp -j DROP 2>/dev/null && echo able || true"));
+        if able.trim() != "able" {
+            // Neither every system nor every kernel has it any more.
+            return;
+        }
+        let traffic = Traffic::to(to);
+        dead(&lab, to, &traffic);
+        let report = ask(&lab, group, &traffic);
+        // nft does not list these rules: that packets die there is measured, and said so.
+        // The counters of IPv6 leave it open whose packets they are.
+        let verdict = if group == GROUP { "fail" } else { "warn" };
+        let first = report.leads_with(verdict, "fw.input").shows(&["older iptables"]);
+        first.cure(&lab);
+        flows(&lab, to, &traffic);
+        ask(&lab, group, &traffic).is_well();
+        // Where nobody sends, only the probe can tell.
+        lab.sh(2, &format!("{program} -F INPUT; {program} -A INPUT -p udp -j DROP"));
+        ask(&lab, group, &Traffic::Nothing).has("unknown", "fw.input").shows(&["older iptables"]);
+        let report = ask(&lab, &format!("--probe {group}"), &Traffic::Nothing);
+        report.leads_with("fail", "fw.input").shows(&["self-probe"]).cure(&lab);
+        let report = ask(&lab, &format!("--probe {group}"), &Traffic::Nothing);
+        report.has("ok", "fw.input").shows(&["self-probe"]);
+    }
+}
+
+#[test]
 fn rules_that_drop_something_else_are_no_fault() {
     let Some(lab) = lab!(Options::default()) else { return };
     rules(

@@ -83,7 +83,7 @@ fn by_rules(c: &Case<'_>, fate: Fate, hook: Hook, what: &str) -> Vec<Judged> {
     one(match &c.facts.rules {
         _ if t.packets > 0 => fine().seen("its packets arrive"),
         Some(Ok(r)) if r.legacy => unknown(format!("whether something drops {} in {what}", m.group)).seen(
-            "tables of the older iptables are loaded, whose rules are not read; `iptables-save` lists them",
+            "tables of the older iptables are loaded, whose rules are not read; `iptables-legacy-save` lists them",
         ),
         Some(Ok(r)) => fine().seen(format!("{} chains of nftables looked through", r.chains.len())),
         Some(Err(why)) => unseen(&format!("whether something drops {} in {what}", m.group), why),
@@ -94,7 +94,8 @@ fn by_rules(c: &Case<'_>, fate: Fate, hook: Hook, what: &str) -> Vec<Judged> {
 }
 
 fn legacy(m: &Membership, hook: Hook) -> Option<String> {
-    let program = if m.group.is_ipv4() { "iptables" } else { "ip6tables" };
+    // Plain `iptables` may be the one of nftables, whose accept does not outweigh a drop here.
+    let program = if m.group.is_ipv4() { "iptables-legacy" } else { "ip6tables-legacy" };
     match hook {
         Hook::Input => Some(format!("{program} -I INPUT -d {} -p udp --dport {} -j ACCEPT", m.group, m.port)),
         Hook::Prerouting => Some(format!("{program} -t raw -I PREROUTING -d {} -j ACCEPT", m.group)),
@@ -131,7 +132,7 @@ fn self_probe(c: &Case<'_>) -> Option<Judged> {
         Some(d) => found.run(accept(d, m)),
         None => match legacy(m, Hook::Input).filter(|_| matches!(&c.facts.rules, Some(Ok(r)) if r.legacy)) {
             Some(command) => found.run(command),
-            None => found.advise("see the rules as root: `nft list ruleset`, `iptables-save`"),
+            None => found.advise("see the rules as root: `nft list ruleset`, `iptables-legacy-save`"),
         },
     };
     let by = drop.as_ref().map_or(String::new(), |d| format!("; {d} (nft list ruleset)"));
