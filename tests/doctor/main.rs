@@ -21,4 +21,5 @@ mod notes;
 mod plain;
 mod querier;
 mod socket;
+mod view;
 mod well;
