@@ -13,12 +13,12 @@ use super::lab::Lab;
 use super::process::{Ended, Process, Written};
 use super::sender::{self, Job, Sent};
 
-/// How late packet lines came out.
+/// How late packet lines came out, or datagrams were counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Late {
-    /// Lines.
+    /// Lines, or datagrams.
     pub lines: usize,
-    /// Lines that were left out, because more came than could be written.
+    /// Of these left out, because more came than could be written or analysed.
     pub left_out: u64,
     /// Median, in ms.
     pub p50_ms: f64,
@@ -45,6 +45,25 @@ pub fn latency(lab: &Lab, groups: u32, rate: u64, time: Duration) -> Result<Late
     let at = |share: f64| ms[((ms.len() - 1) as f64 * share) as usize];
     let left_out = total(&ended)["lines_dropped"].as_u64().unwrap_or(0);
     Ok(Late { lines: ms.len(), left_out, p50_ms: at(0.5), p99_ms: at(0.99), max_ms: at(1.0) })
+}
+
+/// From the kernel's time of arrival until a datagram was counted in the model, as the program says itself.
+pub fn lag(lab: &Lab, groups: u32, rate: u64, time: Duration) -> Result<Late> {
+    let (spec, rcvbuf) = (spec(groups), compare::RCVBUF.to_string());
+    let args = ["watch", &spec, "--format", "json", "--stats-only", "--no-resolve", "--rcvbuf", &rcvbuf];
+    let mut p = Process::start(mcscope(lab, &mut Command::new(PROGRAM), &args)?)?;
+    p.wait_until("all groups joined", |p| p.lines_with("\"type\":\"joined\"") >= groups as usize)?;
+    Job { groups, rate, time, busy: false }.send(lab)?;
+    p.wait_drained()?;
+    let all = total(&p.end(Some(libc::SIGINT))?);
+    let ms = |name: &str| all[name].as_f64().map(|ns| ns / 1e6).with_context(|| format!("no {name}"));
+    Ok(Late {
+        lines: all["packets"].as_u64().unwrap_or(0) as usize,
+        left_out: all["not_analysed"].as_u64().unwrap_or(0),
+        p50_ms: ms("lag_p50_ns")?,
+        p99_ms: ms("lag_p99_ns")?,
+        max_ms: ms("lag_max_ns")?,
+    })
 }
 
 /// How long it took from the start of the program, and from the first `joined` line, until the last

@@ -178,25 +178,36 @@ impl Bench {
         for (groups, rate, target) in [
             (1, 1_000, "5 ms"),
             (1, 20_000, "5 ms"),
+            (1, 100_000, "5 ms"),
             (20, 1_000, "5 ms"),
             (20, 20_000, "5 ms"),
+            (20, 100_000, "5 ms"),
             (1000, 1_000, "100 ms"),
+            (1000, 20_000, "100 ms"),
             (1000, 60_000, "100 ms"),
         ] {
+            let late = lines::lag(&self.lab, groups, rate, self.options.time)?;
+            self.late(&format!("arrival to counted, {groups} groups, {rate}/s"), target, &late);
+        }
+        // As a program that reads the lines gets them. The sender and the reader take their share.
+        for (groups, rate) in [(1, 1_000), (20, 20_000)] {
             let late = lines::latency(&self.lab, groups, rate, self.options.time)?;
-            let left_out = match late.left_out {
-                0 => String::new(),
-                n => format!(", {n} lines left out"),
-            };
-            println!(
-                "  {groups:>4} groups at {rate:>5}/s: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms of {} lines{left_out}",
-                late.p50_ms, late.p99_ms, late.max_ms, late.lines
-            );
-            let what = format!("p99 arrival to line, {groups} groups, {rate}/s");
-            let reached = format!("{:.1} ms (p50 {:.1} ms{left_out})", late.p99_ms, late.p50_ms);
-            self.row(&what, &format!("below {target}"), reached);
+            self.late(&format!("arrival to line, {groups} groups, {rate}/s"), "5 ms", &late);
         }
         Ok(())
+    }
+
+    fn late(&mut self, what: &str, target: &str, late: &lines::Late) {
+        let left_out = match late.left_out {
+            0 => String::new(),
+            n => format!(", {n} left out"),
+        };
+        println!(
+            "  {what}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms of {}{left_out}",
+            late.p50_ms, late.p99_ms, late.max_ms, late.lines
+        );
+        let reached = format!("{:.1} ms (p50 {:.1} ms{left_out})", late.p99_ms, late.p50_ms);
+        self.row(&format!("p99 {what}"), &format!("below {target}"), reached);
     }
 
     fn joins(&mut self) -> Result<()> {

@@ -310,6 +310,7 @@ impl Session {
             }
             seen(&self.model, &mut batch);
             self.model.apply(&batch);
+            self.model.counted(&batch, clock::now());
             counted(&self.model, &batch);
             self.engine.recycle(batch);
         }

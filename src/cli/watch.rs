@@ -49,6 +49,10 @@ impl Watch {
 
 /// While datagrams come, the next look is this much later: many batches a turn, one wake-up.
 const NAP: Duration = Duration::from_millis(1);
+/// The same where the sockets of many groups are emptied in rounds, tens of milliseconds long.
+const LONG_NAP: Duration = Duration::from_millis(5);
+/// From so many groups on.
+const MANY: usize = 100;
 /// Silence is noticed within this.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -118,7 +122,8 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
         let wait = next_stats.min(next_tick).min(end.unwrap_or(next_tick)).saturating_duration_since(now);
         // A ring hands over many batches at a time, and the next ones milliseconds later.
         let signal = if busy && session.model.capture() == Capture::Sockets {
-            signals.recv_timeout(NAP.min(wait)).ok()
+            let nap = if session.model.group_count() < MANY { NAP } else { LONG_NAP };
+            signals.recv_timeout(nap.min(wait)).ok()
         } else {
             select! {
                 recv(signals) -> s => s.ok(),

@@ -22,6 +22,8 @@ struct Free {
     #[allow(clippy::vec_box, reason = "batches come boxed and go boxed")]
     batches: Vec<Box<Batch>>,
     made: usize,
+    /// Who waits for one: to wake nobody would be a system call all the same.
+    waiting: usize,
 }
 
 impl Pool {
@@ -51,9 +53,11 @@ impl Pool {
             if left.is_zero() {
                 return None;
             }
-            let free = self.lock();
+            let mut free = self.lock();
             if free.batches.is_empty() {
-                drop(self.0.1.wait_timeout(free, left));
+                free.waiting += 1;
+                let (mut free, _) = self.0.1.wait_timeout(free, left).unwrap_or_else(PoisonError::into_inner);
+                free.waiting -= 1;
             }
         }
     }
@@ -61,8 +65,13 @@ impl Pool {
     /// Gives a batch back.
     pub fn give(&self, mut batch: Box<Batch>) {
         batch.clear();
-        self.lock().batches.push(batch);
-        self.0.1.notify_one();
+        let mut free = self.lock();
+        free.batches.push(batch);
+        let wanted = free.waiting > 0;
+        drop(free);
+        if wanted {
+            self.0.1.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Free> {

@@ -142,6 +142,12 @@ pub struct Stats {
     pub ip_bps: Option<f64>,
     /// Packet lines that were left out because the reader was too slow; for `total`.
     pub lines_dropped: Option<u64>,
+    /// From a datagram's arrival until it was counted, the median; for `total`.
+    pub lag_p50_ns: Option<u64>,
+    /// The 99th percentile.
+    pub lag_p99_ns: Option<u64>,
+    /// The longest.
+    pub lag_max_ns: Option<u64>,
     /// The health of a stream; for `source`, and as far as it has them for `group`.
     #[serde(flatten)]
     pub health: Health,
@@ -193,6 +199,9 @@ impl Reporter {
         let mut total = of_totals(Scope::Total, &model.totals());
         total.shape = no_shape.clone();
         total.lines_dropped = Some(lines_dropped);
+        let lag = model.lag();
+        (total.lag_p50_ns, total.lag_p99_ns) = (lag.quantile(0.5), lag.quantile(0.99));
+        total.lag_max_ns = lag.max_ns();
         if let Some(s) = self.due(Key::Total, total, None, self.begun, now, last, true) {
             tell(s);
         }
@@ -339,6 +348,9 @@ fn blank(scope: Scope, c: &Counters) -> Stats {
         payload_bps: None,
         ip_bps: None,
         lines_dropped: None,
+        lag_p50_ns: None,
+        lag_p99_ns: None,
+        lag_max_ns: None,
         health: Health::default(),
         shape: None,
     }
@@ -451,7 +463,7 @@ fn of_source(g: &Group, s: &Source, model: &Model, last: bool) -> Stats {
 }
 
 /// The columns of the statistics as CSV, in the order of [`csv`].
-pub const CSV_HEADER: &str = "time,scope,group,port,iface,source,sources,state,packets,payload_bytes,ip_bytes,truncated,size_min_bytes,size_mean_bytes,size_max_bytes,lost,duplicates,reordered,socket_drops,nic_drops,not_analysed,not_analysed_bytes,ttl,dscp,protocol,packets_interval,payload_interval_bytes,packets_pps,payload_bps,ip_bps,lost_here,lost_unclear,lost_at_start,rfc3550_lost,longest_gap,restarts,jitter_ns,jitter_max_ns,drift_ppm,gap_min_ns,gap_mean_ns,gap_max_ns,gap_p50_ns,gap_p99_ns,silence_max_ns,peak_1ms_bps,peak_10ms_bps,peak_100ms_bps,fragmented,confidence,counter,joined,vlan,groups,wire_packets,not_delivered,bad_checksums,groups_evicted,tagged_packets";
+pub const CSV_HEADER: &str = "time,scope,group,port,iface,source,sources,state,packets,payload_bytes,ip_bytes,truncated,size_min_bytes,size_mean_bytes,size_max_bytes,lost,duplicates,reordered,socket_drops,nic_drops,not_analysed,not_analysed_bytes,ttl,dscp,protocol,packets_interval,payload_interval_bytes,packets_pps,payload_bps,ip_bps,lost_here,lost_unclear,lost_at_start,rfc3550_lost,longest_gap,restarts,jitter_ns,jitter_max_ns,drift_ppm,gap_min_ns,gap_mean_ns,gap_max_ns,gap_p50_ns,gap_p99_ns,silence_max_ns,peak_1ms_bps,peak_10ms_bps,peak_100ms_bps,fragmented,confidence,counter,joined,vlan,groups,wire_packets,not_delivered,bad_checksums,groups_evicted,tagged_packets,lag_p50_ns,lag_p99_ns,lag_max_ns";
 
 /// One statistics line as CSV (RFC 4180), without the line's end.
 pub fn csv(at: Wall, s: &Stats) -> String {
@@ -528,6 +540,9 @@ pub fn csv(at: Wall, s: &Stats) -> String {
         o(s.bad_checksums),
         o(s.groups_evicted),
         o(s.tagged_packets),
+        o(s.lag_p50_ns),
+        o(s.lag_p99_ns),
+        o(s.lag_max_ns),
     ]
     .join(",")
 }

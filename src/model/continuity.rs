@@ -101,15 +101,15 @@ impl Continuity {
     }
 
     /// Takes the next number of a datagram. `again` says that it repeats the one before
-    /// ([`Continuity::begin`]).
+    /// ([`Continuity::begin`]). True if it is the next one of its stream, which moves nothing but
+    /// `expected` and `received`.
     #[inline]
-    pub(crate) fn offer(&mut self, s: SeqSample, at: Mono, again: bool, here: &mut Here) {
+    pub(crate) fn offer(&mut self, s: SeqSample, at: Mono, again: bool, here: &mut Here) -> bool {
         if s.bits <= 4 {
             return self.offer_narrow(s, at, again, here);
         }
         if let Some(t) = self.wide.iter_mut().find(|t| t.stream() == s.stream) {
-            t.offer(s, at, here);
-            return;
+            return t.offer(s, at, here);
         }
         if self.wide.len() == STREAMS_MAX {
             let quietest = (0..STREAMS_MAX).min_by_key(|&i| self.wide[i].last_at()).unwrap_or(0);
@@ -118,9 +118,10 @@ impl Continuity {
             self.others += gone.counts();
         }
         self.wide.push(SeqTracker::new(s, at));
+        false
     }
 
-    fn offer_narrow(&mut self, s: SeqSample, at: Mono, again: bool, here: &mut Here) {
+    fn offer_narrow(&mut self, s: SeqSample, at: Mono, again: bool, here: &mut Here) -> bool {
         self.folded = fold(self.folded, s);
         let c = &mut self.others;
         let before = std::mem::replace(&mut self.narrow_at, at);
@@ -132,13 +133,13 @@ impl Continuity {
             if self.narrow.len() < PIDS_MAX {
                 self.narrow.push(Narrow { stream, value: last });
             }
-            return;
+            return false;
         };
         let missing = u64::from(value.wrapping_sub(n.value).wrapping_sub(1) & 0x0f);
         // After an announced jump any number may come, the last one too.
         if again || (missing == 15 && s.count > 0 && !s.restart) {
             c.duplicates += u64::from(s.count);
-            return;
+            return false;
         }
         if missing > 0 && !s.restart {
             let placed = here.claim(before, at, missing);
@@ -149,6 +150,12 @@ impl Continuity {
             c.longest_gap = c.longest_gap.max(missing);
         }
         n.value = last;
+        missing == 0 || s.restart
+    }
+
+    /// Whether a number is missing that may still come.
+    pub(crate) fn waits(&self) -> bool {
+        self.wide.iter().any(SeqTracker::waits)
     }
 
     /// Calls lost what is not waited for any longer at `now`.
@@ -185,7 +192,7 @@ mod tests {
                 d.clone().for_each(|v| f(SeqSample::one(256, v & 0x0f, 4)));
             };
             let again = c.begin(i > 0, tell);
-            tell(&mut |s| c.offer(s, Mono(i as u64), again, &mut here));
+            tell(&mut |s| _ = c.offer(s, Mono(i as u64), again, &mut here));
         }
         c.counts()
     }

@@ -41,6 +41,15 @@ impl Counter {
     /// The field's value; `None` if the payload is too short.
     pub fn read(&self, payload: &[u8]) -> Option<u64> {
         let (at, n) = (usize::from(self.offset), usize::from(self.width));
+        // Nearly always there are eight bytes: then it is one read.
+        if let Some(word) = payload.get(at..).and_then(|p| p.first_chunk::<8>()) {
+            let unused = 64 - 8 * u32::from(self.width.clamp(1, 8));
+            return Some(if self.little_endian {
+                u64::from_le_bytes(*word) << unused >> unused
+            } else {
+                u64::from_be_bytes(*word) >> unused
+            });
+        }
         let field = payload.get(at..at + n)?;
         let fold = |v: u64, b: &u8| v << 8 | u64::from(*b);
         Some(if self.little_endian { field.iter().rev().fold(0, fold) } else { field.iter().fold(0, fold) })

@@ -42,9 +42,9 @@ pub struct Detail {
     sure: Option<Confidence>,
     /// Whether the protocol is one that mcscope cannot read: then a counter is looked for.
     opaque: bool,
-    /// What the user said of the counter.
-    /// What of it is in the sum of all sources of the group.
+    /// What of its continuity is in the sum of all sources of the group.
     pub(crate) told: Option<SeqCounts>,
+    /// What the user said of the counter.
     choice: Choice,
     last_payload: [u8; LAST_PAYLOAD],
     last_len: u16,
@@ -95,7 +95,8 @@ impl Detail {
         self.last_size == len && self.last_payload() == &payload[..kept]
     }
 
-    /// Follows the numbers of a payload; `alike` if its first bytes are those of the one before.
+    /// Follows the numbers of a payload; `alike` if its first bytes are those of the one before. True if
+    /// they were the next ones and nothing else is told of it than before.
     fn follow(
         &mut self,
         verdict: &Verdict,
@@ -104,8 +105,9 @@ impl Detail {
         alike: bool,
         retired: &mut SeqCounts,
         here: &mut Here,
-    ) {
+    ) -> bool {
         let p = verdict.followed();
+        let mut usual = true;
         if self.followed.map(std::ptr::from_ref) != p.map(std::ptr::from_ref) {
             // A sender may turn to something else; but what was likely and then contradicted never was.
             if self.sure == Some(Confidence::Certain) {
@@ -117,21 +119,25 @@ impl Detail {
             self.clock = p.and_then(media::clock);
             (self.followed, self.sure) = (p, None);
             self.opaque = p.is_some_and(|p| !wire::own::is_known(p));
+            usual = false;
         }
         if let Some(s) = self.clock.and_then(|read| read(payload))
             && let Some(jitter_ns) = media_offer(&mut self.media, &s, at)
         {
             self.history.jitter(at, jitter_ns);
         }
-        self.sure = verdict.protocol().map(|(_, sure)| sure);
+        let sure = verdict.protocol().map(|(_, sure)| sure);
+        usual &= std::mem::replace(&mut self.sure, sure) == sure;
         if let Some(read) = p.and_then(|p| p.sequence) {
             let continuity = &mut self.continuity;
             let again = continuity.begin(alike, |f| read(payload, f));
-            read(payload, &mut |s| continuity.offer(s, at, again, here));
+            read(payload, &mut |s| usual &= continuity.offer(s, at, again, here));
         }
+        usual
     }
 
-    /// Counts a datagram.
+    /// Counts a datagram. True if it was the usual one: [`Detail::counts`] is as before, but for what every
+    /// number moves.
     #[allow(clippy::too_many_arguments, reason = "the source's own fields, borrowed apart")]
     pub(crate) fn record(
         &mut self,
@@ -142,7 +148,7 @@ impl Detail {
         verdict: &Verdict,
         retired: &mut SeqCounts,
         here: &mut Here,
-    ) {
+    ) -> bool {
         self.strip.add(at, 1, u64::from(d.len));
         self.peaks.add(at, d.len);
         self.sizes.add(d.len);
@@ -150,20 +156,23 @@ impl Detail {
             self.gaps.add(gap);
             self.history.gap(at, gap);
         }
-        let alike = self.is_repeat(payload, d.len);
+        // Only narrow counters ask for it.
+        let alike = self.continuity.pids() > 0 && self.is_repeat(payload, d.len);
         let kept = payload.len().min(LAST_PAYLOAD);
         self.last_payload[..kept].copy_from_slice(&payload[..kept]);
         (self.last_len, self.last_size) = (kept as u16, d.len);
-        self.follow(verdict, payload, at, alike, retired, here);
+        let usual = self.follow(verdict, payload, at, alike, retired, here);
         let unknown = self.is_unknown();
         match &mut self.finder {
             Some(finder) if unknown || self.choice != Choice::Find => {
-                finder.look(payload, d.len, at, here);
+                finder.look(payload, d.len, at, here) && usual
             }
-            // What it is is known: nothing has to be found.
-            Some(_) => self.finder = None,
-            None if unknown => self.finder = Some(Finder::default()),
-            None => {}
+            None if !unknown => usual,
+            finder => {
+                // What it is is known: nothing has to be found.
+                *finder = unknown.then(Finder::default);
+                false
+            }
         }
     }
 
@@ -195,17 +204,25 @@ impl Detail {
     }
 
     /// The user names the counter, says that there is none, or leaves it to mcscope.
-    pub(crate) fn choose(&mut self, choice: Choice) {
+    ///
+    /// False if that changes something.
+    pub(crate) fn choose(&mut self, choice: Choice) -> bool {
         if self.choice == choice {
-            return;
+            return true;
         }
         self.choice = choice;
         self.finder = Some(finder_of(choice));
+        false
     }
 
     /// Media clocks with jitter and drift, of what is known to carry them.
     pub fn media(&self) -> &[Media] {
         if self.sure.is_some() { &self.media } else { &[] }
+    }
+
+    /// Whether a number is missing that may still come.
+    pub(crate) fn waits(&self) -> bool {
+        self.continuity.waits() || self.finder.as_ref().is_some_and(Finder::waits)
     }
 
     pub(crate) fn settle(&mut self, now: Mono, here: &mut Here) {

@@ -84,6 +84,17 @@ impl Head {
         Head { at, len, kept: kept as u8, bytes }
     }
 
+    /// Becomes the head of another payload; of the bytes only those that are kept are written.
+    fn replace(&mut self, payload: &[u8], len: u32, at: Mono) {
+        let kept = payload.len().min(HEAD);
+        match payload.first_chunk::<HEAD>() {
+            // Of a known length it is a few moves instead of a call.
+            Some(head) => self.bytes = *head,
+            None => self.bytes[..kept].copy_from_slice(&payload[..kept]),
+        }
+        (self.at, self.len, self.kept) = (at, len, kept as u8);
+    }
+
     fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.kept)]
     }
@@ -113,6 +124,12 @@ struct Finding {
     /// Of readings that were given up for a narrower one.
     earlier: SeqCounts,
     pinned: bool,
+    /// Whether the first reading is the widest.
+    widest_first: bool,
+    /// Usual steps that the other readings have still to take.
+    behind: u64,
+    /// Whether it was told after the last payload.
+    told: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -156,6 +173,9 @@ impl Finder {
                 doubt: Doubt::new(None, Mono(0)),
                 earlier: SeqCounts::default(),
                 pinned: true,
+                widest_first: false,
+                behind: 0,
+                told: true,
             })),
             tries: 0,
         }
@@ -164,14 +184,7 @@ impl Finder {
     /// The counter that was found and how sure that is; a guess is not told.
     pub fn counter(&self) -> Option<(Counter, Confidence)> {
         let State::Found(f) = &self.state else { return None };
-        let sure = match f.seen {
-            _ if f.pinned => Confidence::Certain,
-            _ if !f.doubt.allows(f.readings[0].against) => return None,
-            CERTAIN.. => Confidence::Certain,
-            LIKELY.. => Confidence::Likely,
-            _ => return None,
-        };
-        f.readings.first().map(|r| (r.counter, sure))
+        Some((f.readings.first()?.counter, f.sure()?))
     }
 
     /// Continuity by the counter; `None` while none is told.
@@ -195,8 +208,9 @@ impl Finder {
         }
     }
 
-    /// Takes the next payload in the order of arrival.
-    pub(crate) fn look(&mut self, payload: &[u8], len: u32, at: Mono, here: &mut Here) {
+    /// Takes the next payload in the order of arrival. True if it is the usual one and [`Finder::counts`]
+    /// is as before but for what every number moves.
+    pub(crate) fn look(&mut self, payload: &[u8], len: u32, at: Mono, here: &mut Here) -> bool {
         match &mut self.state {
             State::Off => {}
             State::Resting(left) => {
@@ -206,8 +220,8 @@ impl Finder {
                 }
             }
             State::Collecting(heads) => {
-                if heads.capacity() == 0 {
-                    heads.reserve_exact(SAMPLES);
+                if heads.len() == heads.capacity() {
+                    heads.reserve_exact(SAMPLES / 3);
                 }
                 heads.push(Head::new(payload, len, at));
                 if heads.len() == SAMPLES {
@@ -216,11 +230,18 @@ impl Finder {
                 }
             }
             State::Found(f) => {
-                if !f.verify(Head::new(payload, len, at), payload, here) {
+                if f.follows(payload, len, at, here) {
+                    let told = f.sure().is_some();
+                    return std::mem::replace(&mut f.told, told) == told;
+                }
+                if f.verify(Head::new(payload, len, at), payload, here) {
+                    f.told = f.sure().is_some();
+                } else {
                     self.settle_for(None);
                 }
             }
         }
+        false
     }
 
     fn settle_for(&mut self, found: Option<Finding>) {
@@ -231,6 +252,11 @@ impl Finder {
                 if self.tries >= TRIES { State::Off } else { State::Resting(REST << (2 * self.tries)) }
             }
         };
+    }
+
+    /// Whether a number is missing that may still come.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(&self.state, State::Found(f) if f.tracker.waits())
     }
 
     /// Calls lost what is not waited for any longer at `now`.
@@ -260,37 +286,68 @@ fn sample(counter: &Counter, value: u64) -> SeqSample {
     // left, found by Newton's method: each turn doubles the bits that are right, three at first.
     let shift = counter.step.trailing_zeros();
     let (odd, bits) = (u64::from(counter.step >> shift), u32::from(counter.bits()) - shift);
+    if odd == 1 {
+        return SeqSample::one(0, value >> shift & (u64::MAX >> (64 - bits)), bits as u8);
+    }
     let inverse = (0..5).fold(odd, |x, _| x.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(x))));
     SeqSample::one(0, (value >> shift).wrapping_mul(inverse) & (u64::MAX >> (64 - bits)), bits as u8)
 }
 
 impl Finding {
+    /// How sure it is; a guess is not told.
+    fn sure(&self) -> Option<Confidence> {
+        match self.seen {
+            _ if self.pinned => Some(Confidence::Certain),
+            ..LIKELY => None,
+            _ if !self.doubt.allows(self.readings[0].against) => None,
+            CERTAIN.. => Some(Confidence::Certain),
+            LIKELY.. => Some(Confidence::Likely),
+        }
+    }
+
     /// The usual case, quickly: the best reading is the widest and went up by one step, and its low byte,
     /// which all readings have, did not carry. False, and nothing done, otherwise.
-    fn follows(&mut self, head: &Head, payload: &[u8], here: &mut Here) -> bool {
+    #[inline]
+    fn follows(&mut self, payload: &[u8], len: u32, at: Mono, here: &mut Here) -> bool {
+        if self.pinned || !self.widest_first {
+            return false;
+        }
         let Reading { counter, highest, .. } = self.readings[0];
         let Some(value) = counter.read(payload) else { return false };
         let step = u64::from(counter.step);
         let usual = value == highest.wrapping_add(step) & counter.mask();
         let carried = value & 0xff < step;
-        if !usual || carried || self.readings.iter().any(|r| r.counter.width > counter.width) {
+        if !usual || carried {
             return false;
         }
-        for r in &mut self.readings {
-            r.highest = r.highest.wrapping_add(step) & r.counter.mask();
-        }
+        self.readings[0].highest = value;
+        self.behind += 1;
         self.seen += 1;
-        self.last = *head;
-        self.doubt.take(Step::Usual, head.at);
-        self.tracker.offer(sample(&counter, value), head.at, here);
+        self.last.replace(payload, len, at);
+        self.doubt.take(Step::Usual, at);
+        self.tracker.offer(sample(&counter, value), at, here);
         true
+    }
+
+    /// Lets the other readings take the steps that the first one took alone.
+    fn catch_up(&mut self) {
+        let behind = std::mem::take(&mut self.behind);
+        for r in &mut self.readings[1..] {
+            let steps = behind.wrapping_mul(u64::from(r.counter.step));
+            r.highest = r.highest.wrapping_add(steps) & r.counter.mask();
+        }
+    }
+
+    /// Puts the readings into their order: of two the one that fits better, the widest of equals.
+    fn sort(&mut self) {
+        self.readings.sort_by_key(|r| (r.against, std::cmp::Reverse(r.counter.width)));
+        let widest = self.readings.iter().map(|r| r.counter.width).max();
+        self.widest_first = self.readings.first().map(|r| r.counter.width) == widest;
     }
 
     /// Whether what was found still stands after this payload.
     fn verify(&mut self, head: Head, payload: &[u8], here: &mut Here) -> bool {
-        if !self.pinned && self.follows(&head, payload, here) {
-            return true;
-        }
+        self.catch_up();
         let same = self.seen > 0 && head.same(&self.last);
         if self.pinned {
             let counter = self.readings[0].counter;
@@ -330,7 +387,7 @@ impl Finding {
             doubt.bears(r.against)
         });
         // Of two readings the one that fits better; at its wrap a narrow field shows what it is.
-        self.readings.sort_by_key(|r| (r.against, std::cmp::Reverse(r.counter.width)));
+        self.sort();
         let Some(now) = self.readings.first().map(|r| r.counter) else { return false };
         let Some(value) = now.read(payload) else { return true };
         if now == best {
@@ -386,6 +443,9 @@ fn search(heads: &[Head], here: &mut Here) -> Option<Finding> {
         doubt: Doubt::new(clock_ns, heads[SAMPLES - 1].at),
         earlier: SeqCounts::default(),
         pinned: false,
+        widest_first: true,
+        behind: 0,
+        told: false,
     })
 }
 

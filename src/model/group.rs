@@ -1,5 +1,6 @@
 //! One row: a membership with its join state, totals, losses on this host, sources and packets.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::model::sessions::Named;
 use crate::model::shape::{Peaks, Sizes};
 use crate::model::source::{Counters, Gaps, Noticed, OnWire, Source, Stamp, State};
 use crate::model::sources::SourceTable;
+use crate::model::telling::{NotedOf, Told};
 
 /// A group that a person joined and that had nothing after this long is silent.
 pub const SILENT_AFTER_NS: u64 = 5 * SECOND_NS;
@@ -95,6 +97,7 @@ pub struct Group {
     /// What to know about it; looked for once a second.
     pub notes: Vec<Note>,
     pub(crate) notes_at: Mono,
+    pub(crate) noted_of: Option<NotedOf>,
     /// Those that were told as events.
     pub(crate) noted: Vec<Note>,
     /// How far the join has come.
@@ -147,6 +150,9 @@ pub struct Group {
     pub(crate) scan_from: usize,
     pub(crate) appeared: u32,
     pub(crate) appeared_hidden: u64,
+    pub(crate) told: Told,
+    /// The 99th percentile gap, and how many gaps there were then.
+    p99_gap: Cell<(u64, u64)>,
     pub(crate) drops_told: u64,
     clock_offset_ns: i64,
 }
@@ -167,6 +173,7 @@ impl Group {
             announced: None,
             notes: Vec::new(),
             notes_at: Mono(0),
+            noted_of: None,
             noted: Vec::new(),
             join: JoinState::Joining,
             since: None,
@@ -196,6 +203,8 @@ impl Group {
             scan_from: 0,
             appeared: 0,
             appeared_hidden: 0,
+            told: Told::default(),
+            p99_gap: Cell::default(),
             drops_told: 0,
             clock_offset_ns: 0,
         }
@@ -349,15 +358,11 @@ impl Group {
         self.first.get_or_insert(at);
         self.last = Some(at);
         let to = self.membership.endpoint();
-        let mut packet = Packet::new(*d, at.mono);
         let found = match self.sources.place(d.source, hint, at, ours) {
             Some((place, new)) => {
                 let source = self.sources.at_mut(place);
                 let noticed = source.record(d, payload, at, wire, to, &self.rules, &mut self.here);
-                packet.ours = source.ours;
-                packet.gap_ns = noticed.gap_ns;
-                packet.protocol = source.protocol();
-                self.sources.counted(place);
+                self.sources.counted(place, at.mono, noticed.discontinuous);
                 Some((place, new, noticed))
             }
             None => {
@@ -366,6 +371,13 @@ impl Group {
             }
         };
         if let Some(limit) = ring {
+            let mut packet = Packet::new(*d, at.mono);
+            if let Some((place, _, noticed)) = found {
+                let source = &self.sources.list()[place];
+                packet.ours = source.ours;
+                packet.gap_ns = noticed.gap_ns;
+                packet.protocol = source.protocol();
+            }
             self.packets.push(packet, payload, limit);
         }
         found
@@ -421,9 +433,16 @@ impl Group {
         }
     }
 
-    /// The 99th percentile gap.
+    /// The 99th percentile gap: looked for once in a silence.
     fn p99_gap(&self) -> u64 {
-        self.gap_quantiles.as_ref().and_then(|q| q.quantile(0.99)).unwrap_or(self.gaps.usual_ns)
+        let Some(gaps) = &self.gap_quantiles else { return self.gaps.usual_ns };
+        let (of, known) = self.p99_gap.get();
+        if of == self.gaps.count {
+            return known;
+        }
+        let ns = gaps.high_quantile(0.99, self.gaps.max_ns).unwrap_or(self.gaps.usual_ns);
+        self.p99_gap.set((self.gaps.count, ns));
+        ns
     }
 
     /// How long the row has been without traffic, in nanoseconds; since the join if there never was
@@ -436,6 +455,7 @@ impl Group {
         self.counters = Counters::default();
         self.gaps = Gaps::default();
         self.gap_quantiles = None;
+        self.p99_gap = Cell::default();
         (self.peaks, self.sizes) = (Peaks::default(), Sizes::default());
         self.unattributed = 0;
         self.here.clear();

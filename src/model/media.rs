@@ -196,6 +196,7 @@ pub(crate) fn offer(list: &mut Vec<Media>, s: &MediaSample, at: Mono) -> Option<
         let quietest = (0..CLOCKS_MAX).min_by_key(|&i| list[i].last_at).unwrap_or(0);
         list.swap_remove(quietest);
     }
+    list.reserve_exact(1);
     list.push(Media::new(s, at));
     None
 }

@@ -19,6 +19,7 @@ pub mod continuity;
 pub mod counter;
 pub mod detail;
 mod doubt;
+mod due;
 pub mod event;
 pub mod filter;
 pub mod finder;
@@ -26,6 +27,7 @@ mod given;
 pub mod group;
 pub mod here;
 pub mod history;
+pub mod lag;
 pub mod media;
 pub mod memberships;
 pub mod notes;
@@ -151,6 +153,7 @@ pub struct Model {
     /// The addresses of this host.
     here_ips: BTreeSet<IpAddr>,
     wire: Wire,
+    lag: lag::Lag,
     now: Now,
     clock_offset_ns: i64,
 }
@@ -173,6 +176,7 @@ impl Model {
             next_pair: 0,
             here_ips: BTreeSet::new(),
             wire: Wire::default(),
+            lag: lag::Lag::default(),
             now,
             clock_offset_ns: now.offset_ns(),
         }
@@ -181,6 +185,16 @@ impl Model {
     /// The time of the last [`Model::advance`].
     pub fn now(&self) -> Now {
         self.now
+    }
+
+    /// How far counting was behind arrival.
+    pub fn lag(&self) -> &lag::Lag {
+        &self.lag
+    }
+
+    /// Takes notice of when a batch was counted.
+    pub fn counted(&mut self, batch: &Batch, now: Now) {
+        self.lag.take(batch, now.wall);
     }
 
     /// The joined rows, in the order in which they were asked for.
@@ -528,11 +542,13 @@ impl Model {
         }
         self.clock_offset_ns = now.offset_ns();
         self.now = now;
+        let mut turn = telling::Turn::default();
         let Model { groups, events, .. } = self;
         for g in groups.iter_mut().flatten() {
-            telling::settle_group(events, g, now);
+            telling::settle_group(events, g, now, &mut turn);
         }
-        self.settle_wire(now);
+        self.settle_wire(now, &mut turn);
+        self.settle_notes(now);
         self.follow_memberships(now);
         self.settle_pairs(now);
         self.settle_announced();
@@ -541,12 +557,14 @@ impl Model {
     /// Ends the waiting for late datagrams: to be called once when nothing more will come, so that
     /// the last figures, states and events are final.
     pub fn finish(&mut self) {
+        let mut turn = telling::Turn::default();
         let Model { groups, events, now, .. } = self;
         for g in groups.iter_mut().flatten() {
-            telling::settle_whole_group(events, g, *now);
+            telling::settle_whole_group(events, g, *now, &mut turn);
             let Group { sources, here, .. } = &mut **g;
             sources.change_each(|s| s.finish(here));
         }
+        self.settle_notes(self.now);
         self.finish_pairs();
     }
 
@@ -561,6 +579,7 @@ impl Model {
                 self.compare_anew(id);
             }
             None => {
+                self.lag = lag::Lag::default();
                 for g in self.groups.iter_mut().flatten() {
                     g.reset();
                 }

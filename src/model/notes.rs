@@ -7,19 +7,20 @@
 use crate::base::group::Endpoint;
 use crate::base::registry::{Registry, Row};
 use crate::base::time::{Mono, SECOND_NS};
+use crate::model::detail::LAST_PAYLOAD;
 use crate::model::group::Group;
 use crate::model::source::{Source, State};
 use crate::wire::read::{be16, u8_at};
 use crate::wire::{Confidence, Protocol, rtp::Rtp};
 
 /// Senders of a group that are compared with each other.
-const COMPARED: usize = 256;
+pub(super) const COMPARED: usize = 256;
 /// Notes of a group.
 const NOTES_MAX: usize = 8;
 /// Identities of senders that are compared.
 const IDENTITIES_MAX: usize = 1024;
 /// A stream that was quiet for so long is no sender any more: it may have begun anew elsewhere.
-const FRESH_NS: u64 = 2 * SECOND_NS;
+pub(super) const FRESH_NS: u64 = 2 * SECOND_NS;
 
 /// Something to know about a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -175,8 +176,11 @@ fn identities(s: &Source, now: Mono, mut tell: impl FnMut(Identity)) {
 fn payload_type(s: &Source, ssrc: u32) -> Option<u8> {
     let head = s.detail.as_ref()?.last_payload();
     // The padding of a payload that is kept in part is out of reach: only the header counts.
-    let first = [&[head.first()? & !0x20], head.get(1..)?].concat();
-    Rtp::parse(&first).filter(|r| r.ssrc == ssrc).map(|r| r.payload_type)
+    let mut first = [0; LAST_PAYLOAD];
+    let first = first.get_mut(..head.len())?;
+    first.copy_from_slice(head);
+    *first.first_mut()? &= !0x20;
+    Rtp::parse(first).filter(|r| r.ssrc == ssrc).map(|r| r.payload_type)
 }
 
 /// The protocols that what is registered under this name is carried by; empty where mcscope cannot

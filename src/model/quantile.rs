@@ -12,17 +12,11 @@ const UNIT_SHIFT: u32 = 5;
 const OCTAVES: usize = 32;
 const CELLS: usize = OCTAVES * SUB;
 
-/// A histogram of durations in nanoseconds: 4 KiB.
-#[derive(Clone)]
+/// A histogram of durations in nanoseconds: 4 KiB, from the first one on.
+#[derive(Clone, Default)]
 pub struct Quantiles {
-    cells: Box<[u32; CELLS]>,
+    cells: Option<Box<[u32; CELLS]>>,
     total: u64,
-}
-
-impl Default for Quantiles {
-    fn default() -> Self {
-        Quantiles { cells: Box::new([0; CELLS]), total: 0 }
-    }
 }
 
 impl fmt::Debug for Quantiles {
@@ -53,11 +47,19 @@ fn span(cell: usize) -> (u64, u64) {
 
 impl Quantiles {
     /// Counts one duration.
+    #[inline]
     pub fn add(&mut self, ns: u64) {
-        let c = &mut self.cells[cell(ns)];
-        *c += 1;
+        self.add_many(ns, 1);
+    }
+
+    /// Counts a duration so many times.
+    #[inline]
+    pub fn add_many(&mut self, ns: u64, times: u32) {
+        let cells = self.cells.get_or_insert_with(|| Box::new([0; CELLS]));
+        let c = &mut cells[cell(ns)];
+        *c = c.saturating_add(times);
         let full = *c == u32::MAX;
-        self.total += 1;
+        self.total += u64::from(times);
         if full {
             self.halve();
         }
@@ -65,10 +67,12 @@ impl Quantiles {
 
     /// A cell is full: all are halved, which leaves every percentile where it was.
     fn halve(&mut self) {
-        for c in self.cells.iter_mut() {
+        let cells = self.cells.iter_mut().flat_map(|c| c.iter_mut());
+        self.total = 0;
+        for c in cells {
             *c /= 2;
+            self.total += u64::from(*c);
         }
-        self.total = self.cells.iter().map(|&c| u64::from(c)).sum();
     }
 
     /// How many were counted; half of them are forgotten whenever a cell is full.
@@ -81,15 +85,17 @@ impl Quantiles {
         self.total == 0
     }
 
+    /// Which duration in order, from 1, is the one that a share `q` stays at or below.
+    fn rank(&self, q: f64) -> Option<u64> {
+        (self.total > 0).then(|| ((q * self.total as f64).ceil() as u64).clamp(1, self.total))
+    }
+
     /// The duration in nanoseconds that a share `q` (0 to 1) of all stays at or below: the middle of
     /// the cell that holds it. `None` without samples.
     pub fn quantile(&self, q: f64) -> Option<u64> {
-        if self.total == 0 {
-            return None;
-        }
-        let rank = ((q * self.total as f64).ceil() as u64).clamp(1, self.total);
+        let rank = self.rank(q)?;
         let mut seen = 0u64;
-        for (i, &n) in self.cells.iter().enumerate() {
+        for (i, &n) in self.cells.as_ref()?.iter().enumerate() {
             seen += u64::from(n);
             if seen >= rank {
                 let (low, width) = span(i);
@@ -99,9 +105,24 @@ impl Quantiles {
         None
     }
 
+    /// As [`Quantiles::quantile`], where no duration was longer than `longest_ns`: looked for from above,
+    /// which for a high share is soon found.
+    pub fn high_quantile(&self, q: f64, longest_ns: u64) -> Option<u64> {
+        let (above, cells) = (self.total - self.rank(q)?, self.cells.as_ref()?);
+        let mut seen = 0u64;
+        for i in (0..=cell(longest_ns)).rev() {
+            seen += u64::from(cells[i]);
+            if seen > above {
+                let (low, width) = span(i);
+                return Some(low + width / 2);
+            }
+        }
+        None
+    }
+
     /// The cells that hold something, as (lowest duration in ns, width in ns, count), shortest first.
     pub fn cells(&self) -> impl Iterator<Item = (u64, u64, u32)> + '_ {
-        self.cells.iter().enumerate().filter(|(_, n)| **n > 0).map(|(i, &n)| {
+        self.cells.iter().flat_map(|c| c.iter()).enumerate().filter(|(_, n)| **n > 0).map(|(i, &n)| {
             let (low, width) = span(i);
             (low, width, n)
         })
@@ -130,7 +151,7 @@ mod tests {
     fn a_full_cell_does_not_end_the_counting() {
         let mut q = Quantiles::default();
         q.add(1_000_000);
-        q.cells[cell(100)] = u32::MAX - 1;
+        q.cells.as_mut().unwrap()[cell(100)] = u32::MAX - 1;
         q.total = u64::from(u32::MAX);
         q.add(100);
         q.add(100);
@@ -144,6 +165,17 @@ mod tests {
             let (low, width) = span(cell(ns));
             prop_assert!(low <= ns && ns < low + width);
             prop_assert!(ns < 1_000 || width as f64 <= ns as f64 / 32.0 + 1.0);
+        }
+
+        #[test]
+        fn from_above_a_percentile_is_the_same(
+            list in prop::collection::vec(prop_oneof![0u64..100_000, 0u64..3_000_000_000_000], 0..300),
+            q in 0.0..=1.0,
+        ) {
+            let mut all = Quantiles::default();
+            list.iter().for_each(|&ns| all.add(ns));
+            let longest = list.iter().copied().max().unwrap_or(0);
+            prop_assert_eq!(all.high_quantile(q, longest), all.quantile(q));
         }
 
         #[test]

@@ -52,17 +52,20 @@ struct Bucket {
 pub struct RateWindow {
     /// Number of the bucket being filled, counted from the clock's start.
     current: u64,
+    /// When that one is over; reckoned once, not with every datagram.
+    until: Mono,
+    /// Where it lies in the ring.
+    slot: u32,
     ring: [Bucket; BUCKETS + 1],
 }
 
 impl RateWindow {
     /// Counts `w` at `at`. What comes late (older than the window) counts into the present bucket.
     pub fn add(&mut self, at: Mono, w: Weight) {
-        let n = at.0 / BUCKET_NS;
-        if n > self.current {
-            self.roll(n);
+        if at >= self.until {
+            self.roll(at.0 / BUCKET_NS);
         }
-        let b = &mut self.ring[(self.current % (BUCKETS as u64 + 1)) as usize];
+        let b = &mut self.ring[self.slot as usize];
         b.packets = b.packets.saturating_add(w.packets as u32);
         b.payload_bytes = b.payload_bytes.saturating_add(u32::try_from(w.payload_bytes).unwrap_or(u32::MAX));
         b.ip_bytes = b.ip_bytes.saturating_add(u32::try_from(w.ip_bytes).unwrap_or(u32::MAX));
@@ -79,6 +82,8 @@ impl RateWindow {
             self.ring[((to - k) % (BUCKETS as u64 + 1)) as usize] = Bucket::default();
         }
         self.current = to;
+        self.slot = (to % (BUCKETS as u64 + 1)) as u32;
+        self.until = Mono((to + 1).saturating_mul(BUCKET_NS));
     }
 
     /// The rate over the last complete second at `now`, or over what is complete of it when
@@ -113,8 +118,22 @@ impl RateWindow {
 pub struct Strip {
     from: u64,
     current: u64,
+    /// When the second being filled is over; reckoned once, not with every datagram.
+    until: Mono,
+    /// Where it lies.
+    slot: u32,
     packets: [u32; STRIP_SECONDS + 1],
     bytes: [u32; STRIP_SECONDS + 1],
+}
+
+/// Where a second lies in a strip.
+fn place(second: u64) -> usize {
+    (second % (STRIP_SECONDS as u64 + 1)) as usize
+}
+
+/// When a second is over.
+fn end_of(second: u64) -> Mono {
+    Mono((second + 1).saturating_mul(SECOND_NS))
 }
 
 impl Strip {
@@ -123,6 +142,8 @@ impl Strip {
         Strip {
             from: since.second(),
             current: since.second(),
+            until: end_of(since.second()),
+            slot: place(since.second()) as u32,
             packets: [0; STRIP_SECONDS + 1],
             bytes: [0; STRIP_SECONDS + 1],
         }
@@ -130,17 +151,17 @@ impl Strip {
 
     /// Counts at `at`; what comes late counts into the present second.
     pub fn add(&mut self, at: Mono, packets: u64, payload_bytes: u64) {
-        let s = at.second();
-        if s > self.current {
+        if at >= self.until {
+            let s = at.second();
             let steps = (s - self.current).min(STRIP_SECONDS as u64 + 1);
             for k in 0..steps {
-                let i = ((s - k) % (STRIP_SECONDS as u64 + 1)) as usize;
+                let i = place(s - k);
                 self.packets[i] = 0;
                 self.bytes[i] = 0;
             }
-            self.current = s;
+            (self.current, self.until, self.slot) = (s, end_of(s), place(s) as u32);
         }
-        let i = (self.current % (STRIP_SECONDS as u64 + 1)) as usize;
+        let i = self.slot as usize;
         self.packets[i] = self.packets[i].saturating_add(u32::try_from(packets).unwrap_or(u32::MAX));
         self.bytes[i] = self.bytes[i].saturating_add(u32::try_from(payload_bytes).unwrap_or(u32::MAX));
     }
@@ -155,7 +176,7 @@ impl Strip {
         if s > self.current || s + (STRIP_SECONDS as u64) < self.current {
             return Some((0, 0));
         }
-        let i = (s % (STRIP_SECONDS as u64 + 1)) as usize;
+        let i = place(s);
         Some((self.packets[i], self.bytes[i]))
     }
 

@@ -169,6 +169,8 @@ pub struct SeqTracker {
     highest: u64,
     seen: [u64; WORDS],
     pending: [Option<Gap>; PENDING],
+    /// Whether one of them may not have been called lost yet.
+    waits: bool,
     /// The number that would confirm a restart.
     probation: Option<u64>,
     /// Numbers that came again in a row.
@@ -194,6 +196,7 @@ impl SeqTracker {
             highest: 0,
             seen: [0; WORDS],
             pending: [None; PENDING],
+            waits: false,
             probation: None,
             rerun: Rerun::default(),
             counts: SeqCounts::default(),
@@ -224,6 +227,7 @@ impl SeqTracker {
         self.highest = self.base.wrapping_add(u64::from(s.count)).wrapping_sub(1);
         self.seen = [u64::MAX; WORDS];
         self.pending = [None; PENDING];
+        self.waits = false;
         self.first_at = at;
         self.received_first = self.base;
     }
@@ -298,8 +302,10 @@ impl SeqTracker {
         (MAX_DROPOUT + 4 * (at.since(self.last_at) / per_number).min(1 << 40)).min(range)
     }
 
-    /// Takes the next number in the order of arrival.
-    pub fn offer(&mut self, s: SeqSample, at: Mono, here: &mut Here) {
+    /// Takes the next number in the order of arrival. True if it is the next one: then only `expected` and
+    /// `received` of the counts have moved.
+    #[inline]
+    pub fn offer(&mut self, s: SeqSample, at: Mono, here: &mut Here) -> bool {
         let next = self.highest.wrapping_add(1);
         let ahead = s.value.wrapping_sub(next) & self.mask();
         if ahead == 0 && s.count == 1 && !s.restart {
@@ -316,8 +322,14 @@ impl SeqTracker {
                     self.whole_at = Some(at);
                 }
             }
-            return;
+            return true;
         }
+        self.unusual(s, ahead, at, here);
+        false
+    }
+
+    /// Takes a number that is not the next one but so many ahead of it.
+    fn unusual(&mut self, s: SeqSample, ahead: u64, at: Mono, here: &mut Here) {
         self.run = 0;
         if s.restart {
             self.close(here);
@@ -481,15 +493,27 @@ impl SeqTracker {
             }
         };
         self.pending[slot] = Some(gap);
+        self.waits = true;
+    }
+
+    /// Whether a number is missing that may still come, so that a [`SeqTracker::settle`] is due.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
     }
 
     /// Calls lost what has been missing for longer than [`REORDER_NS`] at `now`.
     pub fn settle(&mut self, now: Mono, here: &mut Here) {
+        if !std::mem::take(&mut self.waits) {
+            return;
+        }
         for i in 0..PENDING {
             if let Some(g) = &mut self.pending[i]
                 && !g.lost
-                && now.since(g.at) >= REORDER_NS
             {
+                if now.since(g.at) < REORDER_NS {
+                    self.waits = true;
+                    continue;
+                }
                 g.lost = true;
                 let g = *g;
                 self.lose(&g, here);

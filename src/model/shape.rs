@@ -24,7 +24,8 @@ impl Peak {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
-    number: u64,
+    /// When the one at hand ends.
+    until: Mono,
     now: Peak,
     most: Peak,
 }
@@ -37,11 +38,10 @@ impl Peaks {
     /// Counts a datagram by its arrival.
     pub fn add(&mut self, at: Mono, len: u32) {
         for (w, width) in self.0.iter_mut().zip(WINDOWS_NS) {
-            let number = at.0 / width;
-            if number > w.number {
-                (w.number, w.now) = (number, Peak::default());
+            if at >= w.until {
+                (w.until, w.now) = (Mono((at.0 / width + 1).saturating_mul(width)), Peak::default());
             }
-            w.now.packets = w.now.packets.saturating_add(1);
+            w.now.packets += 1;
             w.now.payload_bytes = w.now.payload_bytes.saturating_add(len);
             w.most.packets = w.most.packets.max(w.now.packets);
             w.most.payload_bytes = w.most.payload_bytes.max(w.now.payload_bytes);

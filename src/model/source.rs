@@ -135,6 +135,11 @@ impl Gaps {
     }
 }
 
+/// Whoever was heard within this time is live.
+pub const LIVE_NS: u64 = 2 * SECOND_NS;
+/// Whoever was heard within this time is not silent.
+pub const NOT_SILENT_NS: u64 = 5 * SECOND_NS;
+
 /// States of a source or group; what they mean is in [`State::of`] and [`crate::model::group`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
@@ -165,15 +170,41 @@ impl State {
     /// The state of something that sent `packets` datagrams, the last of them `quiet_ns` ago, with
     /// this usual and 99th percentile gap.
     pub fn of(packets: u64, quiet_ns: u64, usual_ns: u64, p99_ns: u64, may_be_silent: bool) -> State {
-        if quiet_ns <= (2 * SECOND_NS).max(usual_ns.saturating_mul(10)) {
+        if quiet_ns <= live_for(usual_ns) {
             State::Live
-        } else if may_be_silent && packets >= 10 && quiet_ns > (5 * SECOND_NS).max(p99_ns.saturating_mul(10))
-        {
+        } else if may_be_silent && packets >= 10 && quiet_ns > not_silent_for(p99_ns) {
             State::Silent
         } else {
             State::Idle
         }
     }
+
+    /// How long after its last datagram something in this state, of which [`State::of`] said so `quiet_ns`
+    /// after it, has to be looked at again if nothing comes, in nanoseconds; `None` if it stays so.
+    fn until(
+        self,
+        packets: u64,
+        quiet_ns: u64,
+        usual_ns: u64,
+        p99_ns: u64,
+        may_be_silent: bool,
+    ) -> Option<u64> {
+        match self {
+            State::Live => Some(live_for(usual_ns)),
+            // Before that time its percentiles were not looked at.
+            State::Idle if may_be_silent && packets >= 10 && quiet_ns <= NOT_SILENT_NS => Some(NOT_SILENT_NS),
+            State::Idle if may_be_silent && packets >= 10 => Some(not_silent_for(p99_ns)),
+            _ => None,
+        }
+    }
+}
+
+fn live_for(usual_ns: u64) -> u64 {
+    LIVE_NS.max(usual_ns.saturating_mul(10))
+}
+
+fn not_silent_for(p99_ns: u64) -> u64 {
+    NOT_SILENT_NS.max(p99_ns.saturating_mul(10))
 }
 
 /// One sender to one group.
@@ -226,6 +257,9 @@ pub struct Noticed {
     pub ecn_was: Option<u8>,
     /// Nanoseconds since the datagram before.
     pub gap_ns: Option<u64>,
+    /// Its numbers were not simply the next ones: [`Source::continuity`] may have changed in more than
+    /// what every number moves.
+    pub(crate) discontinuous: bool,
 }
 
 impl Noticed {
@@ -297,6 +331,7 @@ impl Source {
     ) -> Noticed {
         let mut noticed = Noticed::default();
         if std::mem::take(&mut self.kept_out) {
+            noticed.discontinuous = true;
             if let Some(detail) = &mut self.detail {
                 detail.interrupted(&mut self.retired, here);
             }
@@ -306,9 +341,14 @@ impl Source {
             noticed.gap_ns = Some(gap);
         }
         self.counters.add(d.len, wire, d.is_truncated());
-        noticed.ttl_was = self.ttl.take(d.ttl);
-        noticed.dscp_was = self.dscp.take(d.tos.map(|t| t >> 2));
-        noticed.ecn_was = self.ecn.take(d.tos.map(|t| t & 3));
+        if d.ttl != self.ttl.last {
+            noticed.ttl_was = self.ttl.take(d.ttl);
+        }
+        let (dscp, ecn) = (d.tos.map(|t| t >> 2), d.tos.map(|t| t & 3));
+        if (dscp, ecn) != (self.dscp.last, self.ecn.last) {
+            noticed.dscp_was = self.dscp.take(dscp);
+            noticed.ecn_was = self.ecn.take(ecn);
+        }
         self.last = at;
         self.rate
             .add(at.mono, Weight { packets: 1, payload_bytes: u64::from(d.len), ip_bytes: wire.ip_bytes });
@@ -317,8 +357,10 @@ impl Source {
         }
         self.verdict.observe(payload, &Hint { to, from: self.endpoint, len: d.len as usize });
         if let Some(detail) = &mut self.detail {
-            detail.choose(self.choice);
-            detail.record(d, payload, at.mono, noticed.gap_ns, &self.verdict, &mut self.retired, here);
+            let chosen = detail.choose(self.choice);
+            let gap = noticed.gap_ns;
+            let usual = detail.record(d, payload, at.mono, gap, &self.verdict, &mut self.retired, here);
+            noticed.discontinuous |= !(chosen && usual);
         }
         noticed
     }
@@ -370,22 +412,49 @@ impl Source {
         self.kept_out = true;
     }
 
-    /// Brings what depends on time up to date; returns the state before.
-    pub(crate) fn settle(&mut self, now: Mono, may_be_silent: bool, here: &mut Here) -> State {
-        let quiet = now.since(self.last.mono);
-        let mut p99 = self.gaps.usual_ns;
+    /// Brings what depends on time up to date; returns the state before, and when it has to be looked at
+    /// again if nothing comes until then.
+    pub(crate) fn settle(&mut self, now: Mono, may_be_silent: bool, here: &mut Here) -> (State, Mono) {
         if let Some(detail) = &mut self.detail {
             detail.settle(now, here);
             let missing = self.retired.missing() + detail.counts().map_or(0, |c| c.missing());
             detail.history.missing(now, missing);
-            // Percentiles are only looked at when they can matter.
-            if quiet > 5 * SECOND_NS {
-                p99 = detail.gaps.quantile(0.99).unwrap_or(p99);
-            }
+        }
+        self.settle_state(now, may_be_silent)
+    }
+
+    /// As [`Source::settle`], where nothing is missing and nothing came that was.
+    pub(crate) fn settle_state(&mut self, now: Mono, may_be_silent: bool) -> (State, Mono) {
+        let quiet = now.since(self.last.mono);
+        let mut p99 = self.gaps.usual_ns;
+        // Percentiles are only looked at when they can matter: one is at most half a cell, a 64th, above
+        // the longest.
+        let longest = self.gaps.max_ns.saturating_add(self.gaps.max_ns / 32 + 32);
+        if quiet > NOT_SILENT_NS
+            && not_silent_for(longest) > NOT_SILENT_NS
+            && let Some(detail) = &self.detail
+        {
+            p99 = detail.gaps.high_quantile(0.99, self.gaps.max_ns).unwrap_or(p99);
         }
         let was = self.state;
-        self.state = State::of(self.counters.packets, quiet, self.gaps.usual_ns, p99, may_be_silent);
-        was
+        let (packets, usual) = (self.counters.packets, self.gaps.usual_ns);
+        self.state = State::of(packets, quiet, usual, p99, may_be_silent);
+        let until = self.state.until(packets, quiet, usual, p99, may_be_silent);
+        (was, until.map_or(Mono(u64::MAX), |ns| self.last.mono.plus(ns).plus(1)))
+    }
+
+    /// Whether [`Source::settle`] would change nothing.
+    pub(crate) fn is_settled(&self, now: Mono, may_be_silent: bool) -> bool {
+        let quiet = now.since(self.last.mono);
+        let gaps = self.detail.as_ref().filter(|_| quiet > NOT_SILENT_NS).map(|d| &d.gaps);
+        let p99 = gaps.and_then(|g| g.quantile(0.99)).unwrap_or(self.gaps.usual_ns);
+        let state = State::of(self.counters.packets, quiet, self.gaps.usual_ns, p99, may_be_silent);
+        state == self.state && !self.waits()
+    }
+
+    /// Whether a number is missing that may still come.
+    pub(crate) fn waits(&self) -> bool {
+        self.detail.as_ref().is_some_and(|d| d.waits())
     }
 
     /// Ends the waiting for late numbers.
@@ -439,5 +508,26 @@ mod tests {
         assert_eq!(State::of(100, 6 * s, s / 1000, s / 1000, true), State::Silent);
         assert_eq!(State::of(9, 6 * s, s / 1000, s / 1000, true), State::Idle);
         assert_eq!(State::of(100, 60 * s, s / 1000, s / 1000, false), State::Idle);
+    }
+
+    #[test]
+    fn a_state_lasts_until_it_is_said_to_and_no_longer() {
+        let ms = SECOND_NS / 1000;
+        for (packets, silent) in [(100, true), (9, true), (100, false)] {
+            for (usual, p99) in [(ms, ms), (SECOND_NS, SECOND_NS), (ms, 3 * SECOND_NS), (800 * ms, ms)] {
+                let of = |quiet| State::of(packets, quiet, usual, p99, silent);
+                for quiet in (0..60_000).step_by(250).map(|q| q * ms) {
+                    let state = of(quiet);
+                    match state.until(packets, quiet, usual, p99, silent) {
+                        // It may be asked for more often than it changes, never less.
+                        Some(until) => {
+                            assert!(until >= quiet);
+                            assert!((quiet..=until).step_by(50 * ms as usize).all(|q| of(q) == state));
+                        }
+                        None => assert_eq!(of(1 << 60), state),
+                    }
+                }
+            }
+        }
     }
 }

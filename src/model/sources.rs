@@ -1,8 +1,10 @@
 //! The senders of one group: found by endpoint, listed in the order of their appearance, and which of
 //! them are kept with [`Detail`].
 
+use std::cmp::Reverse;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -10,9 +12,10 @@ use crate::base::batch::SLOTS;
 use crate::base::group::Endpoint;
 use crate::base::time::Mono;
 use crate::model::detail::Detail;
+use crate::model::due::{Dues, Look};
 use crate::model::here::Here;
 use crate::model::sequence::SeqCounts;
-use crate::model::source::{Source, Stamp};
+use crate::model::source::{Source, Stamp, State};
 
 /// The sources of a group, found by endpoint, listed in the order of their appearance.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +35,13 @@ pub struct SourceTable {
     numbered: usize,
     /// The place of the one that sent most.
     busiest: u32,
+    /// Which of them have to be looked at with the next turns.
+    dues: Dues,
+    changes: u64,
+    /// The busiest of those without detail that were heard in this round, packets a second first.
+    busy: Vec<(u64, u32)>,
+    /// The places of those with detail, once not all have it.
+    kept: Vec<u32>,
 }
 
 /// How many senders a group keeps.
@@ -69,6 +79,16 @@ fn hash(hasher: &DefaultHashBuilder, e: Endpoint) -> u64 {
     }
 }
 
+/// Packets a second.
+fn packets_pps(s: &Source, now: Mono) -> u64 {
+    s.rate.rate(now, s.first.mono).map_or(0, |r| r.packets_pps as u64)
+}
+
+/// The order of those that may be given detail.
+fn busiest_first(&(pps, place): &(u64, u32)) -> (Reverse<u64>, u32) {
+    (Reverse(pps), place)
+}
+
 impl SourceTable {
     /// The place of a source, made if it is new (then the second value is true); `None` when the
     /// table is full. `hint` may say where it is.
@@ -90,6 +110,7 @@ impl SourceTable {
         }
         let i = self.list.len() as u32;
         self.list.push(Source::new(from, at, ours(), self.list.len() < self.limits.detailed));
+        self.dues.push();
         let (hasher, list) = (&self.hasher, &self.list);
         self.index.insert_unique(hash(hasher, from), i, |&i| hash(hasher, list[i as usize].endpoint));
         self.last = i;
@@ -132,6 +153,12 @@ impl SourceTable {
 
     /// Changes the source at this place, and what all add up to.
     pub(crate) fn change_at<T>(&mut self, place: usize, f: impl FnOnce(&mut Source) -> T) -> T {
+        self.dues.open(place);
+        self.changes += 1;
+        self.change_known(place, f)
+    }
+
+    fn change_known<T>(&mut self, place: usize, f: impl FnOnce(&mut Source) -> T) -> T {
         let before = self.list[place].told();
         let out = f(&mut self.list[place]);
         self.tell(place, before);
@@ -152,20 +179,28 @@ impl SourceTable {
         self.find(from).map(|place| self.change_at(place as usize, f))
     }
 
-    /// Takes notice of what a datagram changed at this place.
+    /// Takes notice of what a datagram that arrived at `at` changed at this place.
     #[inline]
-    pub(crate) fn counted(&mut self, place: usize) {
+    pub(crate) fn counted(&mut self, place: usize, at: Mono, discontinuous: bool) {
         let bytes = |i: usize| self.list[i].counters.payload_bytes;
         if bytes(place) > bytes(self.busiest as usize) {
             self.busiest = place as u32;
         }
+        let mut open = self.list[place].state != State::Live;
         if let Some(detail) = &self.list[place].detail {
-            self.tell(place, detail.told);
+            open |= detail.waits();
+            if discontinuous {
+                open |= self.tell(place, detail.told);
+            } else {
+                debug_assert_eq!(detail.told, self.list[place].continuity().map(SeqCounts::events));
+            }
         }
+        self.dues.heard(place, at, open);
     }
 
-    /// Puts what is known of the source at this place into the sum, instead of what was told before.
-    fn tell(&mut self, place: usize, before: Option<SeqCounts>) {
+    /// Puts what is known of the source at this place into the sum, instead of what was told before;
+    /// whether it differs.
+    fn tell(&mut self, place: usize, before: Option<SeqCounts>) -> bool {
         let s = &mut self.list[place];
         let after = s.continuity().map(SeqCounts::events);
         if let Some(detail) = &mut s.detail {
@@ -174,6 +209,73 @@ impl SourceTable {
         if before != after {
             self.sum.replace(before.unwrap_or_default(), after.unwrap_or_default());
             self.numbered = self.numbered + usize::from(after.is_some()) - usize::from(before.is_some());
+        }
+        before != after
+    }
+
+    /// Brings the sources at these places up to date, as far as they need it; tells those whose state
+    /// changed, with the state before. `expected` says whose silence is a fault.
+    pub(crate) fn settle(
+        &mut self,
+        places: Range<usize>,
+        now: Mono,
+        expected: impl Fn(IpAddr) -> bool,
+        here: &mut Here,
+        mut changed: impl FnMut(&Source, State),
+    ) {
+        let crowded = self.list.len() > self.limits.detailed;
+        let whole = places == (0..self.list.len());
+        for place in places {
+            let look = self.dues.look(place, now);
+            debug_assert!(
+                matches!(look, Look::Whole(_) | Look::State(_))
+                    || self.list[place].is_settled(now, expected(self.list[place].endpoint.ip)),
+                "what is passed over has nothing to tell"
+            );
+            let heard = match look {
+                Look::None => continue,
+                Look::Heard => true,
+                Look::Whole(heard) | Look::State(heard) => {
+                    let expected = expected(self.list[place].endpoint.ip);
+                    let whole = matches!(look, Look::Whole(_));
+                    let (was, due) = match whole {
+                        true => self.change_known(place, |s| s.settle(now, expected, here)),
+                        false => self.list[place].settle_state(now, expected),
+                    };
+                    let s = &self.list[place];
+                    self.dues.at(place, due, whole && s.waits());
+                    if was != s.state {
+                        self.changes += 1;
+                        changed(s, was);
+                    }
+                    heard
+                }
+            };
+            if crowded && heard {
+                self.candidate(place, now);
+            }
+        }
+        if whole {
+            self.dues.all();
+        }
+    }
+
+    /// How often something changed that was not a datagram.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// One was heard that may be busier than those that have detail.
+    fn candidate(&mut self, place: usize, now: Mono) {
+        let s = &self.list[place];
+        let pps = if s.detail.is_none() { packets_pps(s, now) } else { 0 };
+        if pps == 0 {
+            return;
+        }
+        self.busy.push((pps, place as u32));
+        if self.busy.len() >= 4 * MOVED {
+            self.busy.select_nth_unstable_by_key(MOVED, busiest_first);
+            self.busy.truncate(MOVED);
         }
     }
 
@@ -200,48 +302,50 @@ impl SourceTable {
     pub(crate) fn look_at(&mut self, from: Option<Endpoint>, now: Mono) {
         self.looked_at = from.and_then(|f| self.find(f));
         if let Some(i) = self.looked_at {
+            let known = self.list[i as usize].detail.is_some();
             self.change_at(i as usize, |s| {
                 s.detail.get_or_insert_with(|| Box::new(Detail::new(now)));
             });
+            if !known && !self.kept.is_empty() {
+                self.kept.push(i);
+            }
         }
     }
 
     /// How many are kept with [`Detail`].
     pub fn detailed(&self) -> usize {
         let all = self.list.len() <= self.limits.detailed;
-        if all { self.list.len() } else { self.with_detail().count() }
+        if all { self.list.len() } else { self.list.iter().filter(|s| s.detail.is_some()).count() }
     }
 
-    fn with_detail(&self) -> impl Iterator<Item = &Source> {
-        self.list.iter().filter(|s| s.detail.is_some())
-    }
-
-    /// Gives the detail of the quietest to the busiest, where there are more than [`DETAILED`]. It
-    /// takes half as much traffic again, so that equals do not change places for ever.
-    pub(crate) fn promote(&mut self, now: Mono, here: &mut Here) {
+    /// Every source had its turn. Gives the detail of the quietest to the busiest, where there are more
+    /// than [`DETAILED`]. It takes half as much traffic again, so that equals do not change places for ever.
+    pub(crate) fn round(&mut self, now: Mono, here: &mut Here) {
+        self.dues.round();
         if self.list.len() <= self.limits.detailed {
             return;
         }
-        let rate = |s: &Source| s.rate.rate(now, s.first.mono).map_or(0, |r| r.packets_pps as u64);
-        let (mut quiet, mut busy) = (Vec::new(), Vec::new());
-        for (i, s) in self.list.iter().enumerate() {
-            match &s.detail {
-                Some(_) if self.looked_at == Some(i as u32) => {}
-                Some(_) => quiet.push((rate(s), i)),
-                None => match rate(s) {
-                    0 => {}
-                    pps => busy.push((pps, i)),
-                },
-            }
+        if self.kept.is_empty() {
+            let with = self.list.iter().zip(0..).filter(|(s, _)| s.detail.is_some());
+            self.kept = with.map(|(_, i)| i).collect();
         }
-        let by_rate = |x: &(u64, usize)| (std::cmp::Reverse(x.0), x.1);
-        if busy.len() > MOVED {
-            busy.select_nth_unstable_by_key(MOVED, by_rate);
-            busy.truncate(MOVED);
-        }
-        busy.sort_unstable_by_key(by_rate);
+        let mut busy = std::mem::take(&mut self.busy);
+        busy.iter_mut().for_each(|(pps, i)| *pps = packets_pps(&self.list[*i as usize], now));
+        busy.retain(|&(_, i)| self.list[i as usize].detail.is_none());
+        busy.sort_unstable_by_key(busiest_first);
+        busy.dedup();
+        busy.truncate(MOVED);
+        self.exchange(&busy, now, here);
+        busy.clear();
+        self.busy = busy;
+    }
+
+    fn exchange(&mut self, busy: &[(u64, u32)], now: Mono, here: &mut Here) {
         // One that was looked at before may be one too many.
         let places = self.limits.detailed.saturating_sub(usize::from(self.looked_at.is_some()));
+        let quiet = self.kept.iter().zip(0..).filter(|(i, _)| self.looked_at != Some(**i));
+        let mut quiet: Vec<(u64, u32, usize)> =
+            quiet.map(|(&i, k)| (packets_pps(&self.list[i as usize], now), i, k)).collect();
         let over = quiet.len().saturating_sub(places);
         let wanted = (over + busy.len()).min(quiet.len());
         if wanted == 0 {
@@ -250,17 +354,22 @@ impl SourceTable {
         quiet.select_nth_unstable(wanted - 1);
         quiet.truncate(wanted);
         quiet.sort_unstable();
-        for &(_, i) in &quiet[..over] {
-            self.change_at(i, |s| s.demote(here));
-        }
-        for (&(was, from), &(is, to)) in quiet[over..].iter().zip(&busy) {
+        for (&(was, from, k), &(is, to)) in quiet[over..].iter().zip(busy) {
             if is <= was + was / 2 {
                 break;
             }
-            if let Some(mut detail) = self.change_at(from, |s| s.demote(here)) {
+            if let Some(mut detail) = self.change_at(from as usize, |s| s.demote(here)) {
                 *detail = Detail::new(now);
-                self.change_at(to, |s| s.detail = Some(detail));
+                self.change_at(to as usize, |s| s.detail = Some(detail));
+                self.kept[k] = to;
             }
+        }
+        for &(_, i, _) in &quiet[..over] {
+            self.change_at(i as usize, |s| s.demote(here));
+        }
+        if over > 0 {
+            let list = &self.list;
+            self.kept.retain(|&i| list[i as usize].detail.is_some());
         }
     }
 

@@ -1,5 +1,6 @@
 //! Which rows a datagram is for. Pure.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
@@ -18,7 +19,11 @@ struct Target {
 /// Destinations and the rows that joined them: several, where they differ in their sources.
 #[derive(Default)]
 pub struct Table {
-    targets: HashMap<Endpoint, Vec<Target>>,
+    places: HashMap<Endpoint, usize>,
+    /// The rows of each destination; an empty place is free.
+    targets: Vec<(Endpoint, Vec<Target>)>,
+    /// Where the last datagram went: the next one mostly goes there too, and need not be looked up.
+    last: Cell<usize>,
     /// How many rows joined each group, whatever the port.
     groups: HashMap<IpAddr, usize>,
 }
@@ -26,18 +31,27 @@ pub struct Table {
 impl Table {
     /// Adds a row.
     pub fn add(&mut self, row: usize, to: Endpoint, filter: SourceFilter, since: Wall) {
-        self.targets.entry(to).or_default().push(Target { row, filter, since: Some(since) });
+        let Table { places, targets, .. } = self;
+        let place = *places.entry(to).or_insert_with(|| {
+            targets.iter().position(|(_, rows)| rows.is_empty()).unwrap_or_else(|| {
+                targets.push((to, Vec::new()));
+                targets.len() - 1
+            })
+        });
+        targets[place].0 = to;
+        targets[place].1.push(Target { row, filter, since: Some(since) });
         *self.groups.entry(to.ip).or_default() += 1;
     }
 
     /// Takes a row out.
     pub fn remove(&mut self, row: usize, to: Endpoint) {
-        let Some(list) = self.targets.get_mut(&to) else { return };
+        let Some(&place) = self.places.get(&to) else { return };
+        let list = &mut self.targets[place].1;
         let before = list.len();
         list.retain(|t| t.row != row);
         let removed = before - list.len();
         if list.is_empty() {
-            self.targets.remove(&to);
+            self.places.remove(&to);
         }
         if let Some(n) = self.groups.get_mut(&to.ip) {
             *n -= removed;
@@ -63,13 +77,21 @@ impl Table {
     }
 
     fn target(&mut self, row: usize, to: Endpoint) -> Option<&mut Target> {
-        self.targets.get_mut(&to)?.iter_mut().find(|t| t.row == row)
+        self.targets[*self.places.get(&to)?].1.iter_mut().find(|t| t.row == row)
     }
 
     /// Calls `f` with each row that a datagram is for.
     #[inline]
     pub fn deliver(&self, to: Endpoint, from: IpAddr, time: Wall, mut f: impl FnMut(usize)) {
-        for t in self.targets.get(&to).into_iter().flatten() {
+        let place = match self.targets.get(self.last.get()) {
+            Some((last, _)) if *last == to => self.last.get(),
+            _ => match self.places.get(&to) {
+                Some(&place) => place,
+                None => return,
+            },
+        };
+        self.last.set(place);
+        for t in &self.targets[place].1 {
             if t.since.is_none_or(|s| time >= s) && t.filter.passes(from) {
                 f(t.row);
             }
@@ -122,7 +144,11 @@ mod tests {
         t.remove(1, to(group));
         assert!(t.has_group("239.1.1.1".parse().unwrap()), "another port is still joined");
         t.remove(3, to("239.1.1.1:5005"));
-        assert!(t.groups().is_empty() && t.targets.is_empty());
+        assert!(t.groups().is_empty() && t.places.is_empty());
+        assert!(rows(&t, group, a, 1).is_empty(), "where the last one went nobody is any more");
+        t.add(4, to("239.1.1.3:5004"), SourceFilter::Any, Wall(0));
+        assert_eq!(rows(&t, "239.1.1.3:5004", b, 1), [4], "in the place of another");
+        assert!(rows(&t, group, a, 1).is_empty());
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub mod subject;
 #[cfg(test)]
 mod tests;
 
-pub use subject::{Happening, Interface, Names, Packeted, Row, Subject, group_passes};
+pub use subject::{GroupWords, Happening, Interface, Names, Packeted, Row, Subject, group_passes};
 
 /// Bytes that a filter may have.
 pub const TEXT_MAX: usize = 2_000;
@@ -360,7 +360,10 @@ impl Look<'_> {
     fn test(&self, t: &Test) -> bool {
         let s = self.subject;
         match t {
-            Test::Word(w) => self.words().contains(w.as_str()),
+            Test::Word(w) => {
+                let told = if w.contains('\n') { None } else { s.has_word(w) };
+                told.unwrap_or_else(|| self.words().contains(w.as_str()))
+            }
             Test::Text(text) => s.payload().is_some_and(|p| find_text(p, text).is_some()),
             Test::Hex(bytes) => s.payload().is_some_and(|p| find(p, bytes).is_some()),
             Test::Place(who, is, place) => s.endpoint(*who).is_some_and(|e| self.lies(*who, e, place) == *is),

@@ -1,5 +1,6 @@
 //! What can be filtered: rows of groups and sources, packets, events.
 
+use std::cell::{OnceCell, RefCell};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -7,7 +8,7 @@ use crate::base::batch::Datagram;
 use crate::base::group::{Endpoint, Membership};
 use crate::base::time::Mono;
 use crate::model::event::Event;
-use crate::model::filter::{Expr, Figure, Name, Who};
+use crate::model::filter::{Expr, Figure, Name, Who, find_text};
 use crate::model::group::Group;
 use crate::model::sequence::SeqCounts;
 use crate::model::source::{Counters, Gaps, Source};
@@ -46,6 +47,12 @@ pub trait Subject {
 
     /// Appends the texts that bare words are looked for in, set apart by newlines.
     fn describe(&self, out: &mut String);
+
+    /// Whether a bare word, in lower case and without a newline, occurs in one of these texts; `None` where
+    /// they have to be written down to tell.
+    fn has_word(&self, _word: &str) -> Option<bool> {
+        None
+    }
 }
 
 fn one(v: Option<f64>) -> [Option<Span>; 2] {
@@ -92,7 +99,7 @@ fn of_source(s: &Source, g: &Group, now: Mono, figure: Figure) -> Option<Span> {
         Figure::Size => return sizes(&s.counters),
         Figure::Ttl => s.ttl.last.map(f64::from),
         Figure::Dscp => s.dscp.last.map(f64::from),
-        Figure::Lost | Figure::Duplicates | Figure::Reordered => count(s.continuity(), figure),
+        Figure::Lost | Figure::Duplicates | Figure::Reordered => count(s.told(), figure),
         Figure::Packets => Some(s.counters.packets as f64),
         Figure::Bps => rate().map(|r| r.payload_bps),
         Figure::Pps => rate().map(|r| r.packets_pps),
@@ -124,6 +131,77 @@ fn describe_protocol(p: Option<&Protocol>, out: &mut String) {
     }
 }
 
+/// What the sources of a group have in common, written down once for all of them, in lower case.
+#[derive(Clone, Debug, Default)]
+pub struct GroupWords {
+    text: OnceCell<String>,
+    /// Words that were looked for in it, and whether they occur.
+    known: RefCell<Vec<(String, bool)>>,
+}
+
+impl GroupWords {
+    fn has(&self, word: &str, g: &Group) -> bool {
+        let mut known = self.known.borrow_mut();
+        if let Some((_, has)) = known.iter().find(|(w, _)| w == word) {
+            return *has;
+        }
+        let text = self.text.get_or_init(|| {
+            let mut text = String::new();
+            describe_group(&g.membership, g, &mut text);
+            text.to_lowercase()
+        });
+        let has = text.contains(word);
+        known.push((word.to_owned(), has));
+        has
+    }
+}
+
+/// Whether a word, in lower case, occurs in a text of either case.
+fn occurs(word: &str, text: &str) -> bool {
+    if text.is_ascii() {
+        find_text(text.as_bytes(), word).is_some()
+    } else {
+        text.to_lowercase().contains(word)
+    }
+}
+
+/// Whether a word occurs in an endpoint as it is written.
+pub(super) fn occurs_in_endpoint(word: &str, e: Endpoint) -> bool {
+    if !word.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b':' | b'[' | b']' | b'%')) {
+        return false;
+    }
+    let IpAddr::V4(ip) = e.ip else { return e.to_string().contains(word) };
+    // With very many sources the usual way to write it takes too long.
+    let (mut text, mut len) = ([0u8; "255.255.255.255:65535".len() + 3], 0);
+    for (octet, after) in ip.octets().into_iter().zip(*b"...:") {
+        let (digits, n) = OCTETS[usize::from(octet)];
+        text[len..len + 3].copy_from_slice(&digits);
+        text[len + n] = after;
+        len += n + 1;
+    }
+    let digits = [10_000, 1_000, 100, 10, 1].map(|d| b'0' + (e.port / d % 10) as u8);
+    let zeros = digits[..4].iter().take_while(|&&d| d == b'0').count();
+    text[len..len + 5 - zeros].copy_from_slice(&digits[zeros..]);
+    len += 5 - zeros;
+    text[..len].windows(word.len().max(1)).any(|w| w == word.as_bytes())
+}
+
+/// The digits of each octet, from the left, and how many they are.
+static OCTETS: [([u8; 3], usize); 256] = {
+    let mut all = [([0; 3], 0); 256];
+    let mut n = 0;
+    while n < 256 {
+        let digits = [b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8];
+        all[n] = match n {
+            0..10 => ([digits[2], 0, 0], 1),
+            10..100 => ([digits[1], digits[2], 0], 2),
+            _ => (digits, 3),
+        };
+        n += 1;
+    }
+    all
+};
+
 /// A source of a group, or a group by itself.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
@@ -137,6 +215,8 @@ pub struct Row<'a> {
     pub host: Option<&'a str>,
     /// The present.
     pub now: Mono,
+    /// What the group is found by.
+    pub words: &'a GroupWords,
 }
 
 impl Subject for Row<'_> {
@@ -183,11 +263,25 @@ impl Subject for Row<'_> {
             describe_protocol(s.protocol(), out);
         }
     }
+
+    fn has_word(&self, word: &str) -> Option<bool> {
+        let of_group = self.for_group || self.source.is_none();
+        let of_source = |s: &Source| {
+            occurs_in_endpoint(word, s.endpoint)
+                || self.host.is_some_and(|h| occurs(word, h))
+                || s.protocol().is_some_and(|p| occurs(word, p.name) || occurs(word, p.id))
+        };
+        let found = self.words.has(word, self.group)
+            || of_group && self.group.state.word().contains(word)
+            || self.source.is_some_and(of_source);
+        Some(found)
+    }
 }
 
 /// Whether a group passes: one of its sources does, or it does by itself when it has none.
 pub fn group_passes(filter: &Expr, group: &Group, names: Names<'_>, now: Mono) -> bool {
-    let row = Row { group, source: None, for_group: true, host: None, now };
+    let words = &GroupWords::default();
+    let row = Row { group, source: None, for_group: true, host: None, now, words };
     let mut sources = group.sources.list().iter().take(SOURCES_MAX).peekable();
     if sources.peek().is_none() {
         return filter.passes(&row);

@@ -70,7 +70,8 @@ fn sources(model: &Model, text: &str) -> Vec<u8> {
     let group = model.group(ID).unwrap();
     let pass = |s: &&crate::model::source::Source| {
         let host = names(s.endpoint.ip);
-        filter.passes(&Row { group, source: Some(s), for_group: false, host, now: model.now().mono })
+        let words = &GroupWords::default();
+        filter.passes(&Row { group, source: Some(s), for_group: false, host, now: model.now().mono, words })
     };
     let last = |ip: IpAddr| match ip {
         IpAddr::V4(v) => v.octets()[3],
@@ -332,7 +333,66 @@ fn an_expr() -> impl Strategy<Value = Expr> {
     })
 }
 
+/// A row that does not know better than what describes it.
+struct Described<'a>(Row<'a>);
+
+impl Subject for Described<'_> {
+    fn endpoint(&self, who: Who) -> Option<Endpoint> {
+        self.0.endpoint(who)
+    }
+    fn name(&self, which: Name) -> Option<&str> {
+        self.0.name(which)
+    }
+    fn protocol(&self) -> Option<Option<&'static wire::Protocol>> {
+        self.0.protocol()
+    }
+    fn figures(&self, figure: Figure) -> [Option<subject::Span>; 2] {
+        self.0.figures(figure)
+    }
+    fn payload(&self) -> Option<&[u8]> {
+        self.0.payload()
+    }
+    fn describe(&self, out: &mut String) {
+        self.0.describe(out);
+    }
+}
+
+#[test]
+fn a_word_is_found_in_a_row_where_its_description_has_it() {
+    let model = model();
+    let group = model.group(ID).unwrap();
+    let list = group.sources.list();
+    let sources = list.iter().map(Some).chain([None]);
+    let rows: Vec<(Option<_>, bool)> = sources.flat_map(|s| [(s, false), (s, true)]).collect();
+    let words = "stage 239.1 5004 :5004 eth eth0 rtp text 10.1.2.20:5004 10.9.0.30:40 0.30:4 .30: 10.1.2.20:50041 \
+                 cam cam-a.local local live idle 4000 [ % fe80 ffff zebra 1 é";
+    let mut found = 0;
+    for word in words.split_whitespace() {
+        for &(source, for_group) in &rows {
+            let host = source.and_then(|s| names(s.endpoint.ip));
+            let common = &GroupWords::default();
+            let row = Row { group, source, for_group, host, now: model.now().mono, words: common };
+            let filter = Expr::Test(Test::Word(word.into()));
+            assert_eq!(filter.passes(&row), filter.passes(&Described(row)), "{word} in {source:?}");
+            found += usize::from(filter.passes(&row));
+        }
+    }
+    assert!(found > 40, "{found}");
+}
+
 proptest! {
+    #[test]
+    fn a_part_of_an_address_is_found_where_it_is_written(
+        ip in any::<u32>(), port in any::<u16>(), from in 0usize..12, len in 1usize..12, other in "[0-9.:a]{1,5}",
+    ) {
+        let e = Endpoint::new(std::net::Ipv4Addr::from(ip).into(), port);
+        let text = e.to_string();
+        let part: String = text.chars().skip(from).take(len).collect();
+        for word in [part, other].iter().filter(|w| !w.is_empty()) {
+            prop_assert_eq!(subject::occurs_in_endpoint(word, e), text.contains(word.as_str()), "{}", word);
+        }
+    }
+
     #[test]
     fn no_text_makes_it_panic_and_an_error_lies_within_it(text in "\\PC{0,60}") {
         if let Err(e) = parse(&text) {

@@ -251,7 +251,7 @@ impl Model {
     }
 
     /// Brings what depends on time up to date.
-    pub(in crate::model) fn settle_wire(&mut self, now: Now) {
+    pub(in crate::model) fn settle_wire(&mut self, now: Now, turn: &mut telling::Turn) {
         if self.wire.ifaces.is_empty() {
             return;
         }
@@ -278,7 +278,7 @@ impl Model {
         }
         let Model { wire, events, .. } = self;
         for g in wire.rows.values_mut() {
-            telling::settle_group(events, g, now);
+            telling::settle_group(events, g, now, turn);
         }
         for (name, t) in &mut wire.ifaces {
             let mut tell = |text| {

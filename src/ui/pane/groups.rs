@@ -218,7 +218,7 @@ impl Groups {
             let shown: Vec<&Group> =
                 ctx.model.rows().filter(|g| self.shows(g, at) && passes(g, at, ctx)).collect();
             let missed = |g: &Group| (sort == MISSED).then(|| missed(g, ctx)).flatten();
-            shown.into_iter().map(|g| (self.key(g, sort, now, missed(g)), g.id.0)).collect()
+            shown.into_iter().map(|g| (self.key(g, sort, now, missed(g)), g.id.0)).collect::<Vec<_>>()
         });
         self.grid = grid;
     }

@@ -143,7 +143,7 @@ impl Ifaces {
                 let wire = (sort == WIRE).then(|| wire(s, ctx)).flatten();
                 (key(s, sort, &ctx.model.totals_of_iface(&s.iface.name), wire), i)
             })
-            .collect()
+            .collect::<Vec<_>>()
         });
     }
 

@@ -303,7 +303,7 @@ impl Pane for Memberships {
         (&name, &self.groups).hash(&mut hash);
         let (groups, place) = (&self.groups, self.place());
         self.grid.order(ctx.model.now().mono, hash.finish(), place, |sort| {
-            groups.iter().zip(0u32..).map(|(g, i)| (Self::key(link, *g, sort, ctx), i)).collect()
+            groups.iter().zip(0u32..).map(|(g, i)| (Self::key(link, *g, sort, ctx), i)).collect::<Vec<_>>()
         });
         let settled = self.grid.settled(self.place());
         self.select(settled);

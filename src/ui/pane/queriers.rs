@@ -257,7 +257,7 @@ impl Pane for Queriers {
             ctx.model.now().mono,
             hash.finish(),
             self.selected.as_ref().and_then(|s| rows.iter().position(|r| r == s)).map(|i| i as u32),
-            |sort| rows.iter().zip(0u32..).map(|(r, i)| (Self::key(r, sort, ctx), i)).collect(),
+            |sort| rows.iter().zip(0u32..).map(|(r, i)| (Self::key(r, sort, ctx), i)).collect::<Vec<_>>(),
         );
         let heard = |r: &Row| {
             r.v4 && ctx.model.memberships().link(&r.iface).is_some_and(|l| l.ear(family(true)) != Ear::Deaf)

@@ -9,7 +9,7 @@ use ratatui::style::Style;
 use crate::base::text::visible;
 use crate::base::time::Mono;
 use crate::base::units::{self, ABSENT};
-use crate::model::filter::Row;
+use crate::model::filter::{GroupWords, Row};
 use crate::model::group::Group;
 use crate::model::notes::Note;
 use crate::model::source::{Source, State};
@@ -94,7 +94,7 @@ fn key<'a>(s: &'a Source, column: usize, g: &Group, ctx: &Ctx<'a>) -> Key<'a> {
         TTL => Key::num(s.ttl.last.map(f64::from)),
         DSCP => Key::num(s.dscp.last.map(f64::from)),
         GAP => Key::num(s.gaps.mean_ns().map(|n| n as f64)),
-        NET => Key::num(s.continuity().map(|c| c.lost as f64)),
+        NET => Key::num(s.told().map(|c| c.lost as f64)),
         LAST => Key::Num(s.last.mono.0 as f64),
         FIRST => Key::Num(s.first.mono.0 as f64),
         PACKETS => Key::Num(s.counters.packets as f64),
@@ -126,18 +126,20 @@ impl Sources {
 
     fn order(&mut self, at: &Shared, g: &Group, ctx: &Ctx<'_>) {
         let mut hash = DefaultHasher::new();
-        (at.filter.text(), g.id).hash(&mut hash);
+        // The first source is shown at once.
+        (at.filter.text(), g.id, g.sources.is_empty()).hash(&mut hash);
         let selected = self.selected(at, g);
+        let words = GroupWords::default();
         self.grid.order(ctx.model.now().mono, hash.finish(), selected, |sort| {
             let now = ctx.model.now().mono;
             let list = g.sources.list().iter().zip(0u32..);
-            list.filter(|(s, _)| {
+            let words = &words;
+            list.filter(move |(s, _)| {
                 let host = ctx.name(s.endpoint.ip);
-                let row = Row { group: g, source: Some(*s), for_group: false, host, now };
+                let row = Row { group: g, source: Some(*s), for_group: false, host, now, words };
                 !at.filter.is_set() || at.filter.expr().passes(&row)
             })
-            .map(|(s, i)| (key(s, sort, g, ctx), i))
-            .collect()
+            .map(move |(s, i)| (key(s, sort, g, ctx), i))
         });
     }
 
