@@ -203,6 +203,107 @@ fn an_ssmping_server_is_asked_in_its_own_words() {
     run(&sandbox, Some((&lab, 1)), words).code(2).complains("groups that end in .234");
 }
 
+/// What a program prints that is ended by an interrupt after this time at the latest; `None` without it.
+fn other_program(lab: &Lab, host: u8, words: &str) -> Option<String> {
+    let (program, arguments) = words.split_once(' ').expect("a program and its words");
+    let mut command = lab.cmd(host, "timeout");
+    command.args(["-s", "INT", "10", program]).args(arguments.split(' ')).stdin(Stdio::null());
+    let output = command.output().expect("run timeout");
+    // As `timeout` says that there is no such program.
+    (output.status.code() != Some(127)).then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn clients_of_ssmping_and_asmping_are_answered_over_both_families() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let sandbox = Sandbox::new();
+    let mut program = start(&sandbox, Some((&lab, 2)), "respond --ssmping");
+    // Three addresses, one of them the link's own, in whatever order.
+    for _ in 0..3 {
+        program.wait_line("its word", |l| l.contains("omping clients at"));
+    }
+    for words in [
+        format!("ssmping -c 2 {}", lab.v4(2)),
+        format!("ssmping -c 2 {}", lab.v6(2)),
+        format!("asmping -c 2 239.5.5.234 {}", lab.v4(2)),
+    ] {
+        let Some(said) = other_program(&lab, 1, &words) else {
+            return support::skip(test_name!(), "cannot run ssmping", "MCSCOPE_REQUIRE_SSMPING");
+        };
+        let ways: Vec<&str> = said.lines().filter(|l| l.contains("packets received")).collect();
+        assert_eq!(ways.len(), 2, "{words}:\n{said}");
+        assert!(ways.iter().all(|l| l.contains("2 packets received, 0% packet loss")), "{words}:\n{said}");
+        assert_eq!(said.matches(" dist=0 ").count(), 4, "{words}:\n{said}");
+    }
+    let outcome = interrupt(program);
+    assert!(outcome.stdout.contains("asks by ssmping"), "{outcome}");
+    assert!(outcome.stdout.contains(&format!("{}:4321: 4 questions of ssmping", lab.v4(2))), "{outcome}");
+}
+
+#[test]
+fn omping_and_mcscope_ask_each_other() {
+    let Some(lab) = lab!(Options { route: true, ..Options::default() }) else { return };
+    let sandbox = Sandbox::new();
+    // A responder on a row of their port does it as well, and answers on that group besides.
+    let mut program = start(&sandbox, Some((&lab, 2)), "respond 239.7.7.7%net0:4321");
+    program.wait_line("its word", |l| l.contains(&format!("omping clients at {}:4321", lab.v4(2))));
+    for group in ["232.43.211.234", "239.7.7.7"] {
+        let words = format!("omping -c 2 -m {group} {} {}", lab.v4(1), lab.v4(2));
+        let Some(said) = other_program(&lab, 1, &words) else {
+            return support::skip(test_name!(), "cannot run omping", "MCSCOPE_REQUIRE_OMPING");
+        };
+        assert_eq!(said.matches("xmt/rcv/%loss = 2/2/0%").count(), 2, "{said}");
+        assert!(said.contains("multicast, seq=2") && said.contains("dist=0"), "{said}");
+    }
+    interrupt(program);
+    let mut omping = lab.cmd(2, "omping");
+    omping.args([lab.v4(1).to_string(), lab.v4(2).to_string()]);
+    let mut omping = omping
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("start omping");
+    let words = |group: &str| format!("ping {group}%net0:4321 --omping {} -c 3 -i 50ms --json", lab.v4(2));
+    let lines = run(&sandbox, Some((&lab, 1)), &words("232.43.211.234")).code(0).json();
+    for way in ["unicast", "multicast"] {
+        let way = &only(&lines)[way];
+        assert_eq!((number(&way["answered"]), number(&way["lost"]), &way["hops_back"]), (3, 0, &0.into()));
+    }
+    run(&sandbox, Some((&lab, 1)), &words("239.1.1.1")).code(3).complains("is about 232.43.211.234, not");
+    omping.kill().expect("end omping");
+    omping.wait().expect("omping's end");
+}
+
+#[test]
+fn both_protocols_of_other_programs_are_spoken_between_two_mcscope() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    let sandbox = Sandbox::new();
+    let mut program = start(&sandbox, Some((&lab, 2)), "respond --ssmping");
+    // Three addresses, one of them the link's own, in whatever order.
+    for _ in 0..3 {
+        program.wait_line("its word", |l| l.contains("omping clients at"));
+    }
+    for protocol in ["ssmping", "omping"] {
+        for (group, address) in [
+            ("232.43.211.234%net0:4321", lab.v4(2).to_string()),
+            ("[ff15::4321:1234%net0]:4321", lab.v6(2).to_string()),
+        ] {
+            let words = format!("ping {group} --{protocol} {address} -c 5 -i 20ms --wait 400ms --json");
+            let lines = run(&sandbox, Some((&lab, 1)), &words).code(0).json();
+            for way in ["unicast", "multicast"] {
+                let way = &only(&lines)[way];
+                assert_eq!((number(&way["answered"]), number(&way["lost"])), (5, 0), "{protocol} {way}");
+                assert_eq!(way["hops_back"], 0, "{protocol} {way}");
+            }
+        }
+    }
+    // A group that no user named and that is not theirs is answered by nobody.
+    let words = format!("ping 239.1.1.1%net0:4321 --omping {} -c 1", lab.v4(2));
+    run(&sandbox, Some((&lab, 1)), &words).code(3).complains("is about 232.43.211.234, not about 239.1.1.1");
+    interrupt(program);
+}
+
 #[test]
 fn wrong_words_are_2_no_answer_is_1_and_what_cannot_run_is_3() {
     let sandbox = Sandbox::new();

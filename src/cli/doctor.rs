@@ -10,10 +10,11 @@ use crate::base::iface::{Iface, candidates, to_examine};
 use crate::base::resolve::Note;
 use crate::base::spec::{IfaceChoice, Spec};
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, interfaces, print, refuse, resolved};
+use crate::cli::{CliError, Exit, interfaces, local_offset, print, refuse, resolved};
 use crate::doctor::finding::Verdict;
 use crate::doctor::{Examination, Request};
 use crate::export;
+use crate::net::clock;
 
 const EXAMPLES: &str = "Examples:
   mcscope doctor                                            this host and its interfaces
@@ -31,6 +32,11 @@ pub(super) struct DoctorArgs {
     /// Look at these interfaces, where a group names none
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     iface: Vec<String>,
+
+    /// Send a datagram to each group that stays on this host (TTL 0), and see whether it comes back: it tries
+    /// the packet filter where its rules cannot be read. Every program here that listens to the group gets it
+    #[arg(long, requires = "groups")]
+    probe: bool,
 
     /// As JSON: one object with the findings, the worst first
     #[arg(long)]
@@ -134,5 +140,12 @@ fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
         (true, true) => to_examine(ifaces).into_iter().map(|i| i.name.clone()).collect(),
         (true, false) => Vec::new(),
     };
-    Ok(Request { groups, ifaces: looked_at, window: args.window, ..Request::default() })
+    Ok(Request {
+        groups,
+        ifaces: looked_at,
+        window: args.window,
+        probe: args.probe,
+        utc_offset_s: local_offset(clock::now().wall),
+        ..Request::default()
+    })
 }

@@ -14,7 +14,7 @@ use crate::base::units;
 use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Exit, interfaces, print, privileges, refuse, send};
 use crate::engine::command::{PingJob, PingProgress, SendState};
-use crate::engine::pinger::{self, INTERVAL_MIN, PATIENCE_MAX, Told};
+use crate::engine::pinger::{self, INTERVAL_MIN, PATIENCE_MAX, Server, Speaks, Told};
 use crate::export::ping::{self as text, Target};
 use crate::net::clock;
 use crate::net::wake::Waker;
@@ -50,7 +50,7 @@ pub(super) struct PingArgs {
     size: Option<String>,
 
     /// TTL or hop limit, also of the answers to the group; 1 stops at the first router. 1 without it, 64 to an
-    /// ssmping server
+    /// ssmping or omping server
     #[arg(long, short = 't')]
     ttl: Option<u8>,
 
@@ -71,6 +71,11 @@ pub(super) struct PingArgs {
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["size", "unicast_only"])]
     ssmping: Option<IpAddr>,
 
+    /// Ask omping on this host, by unicast and about the group it was started for (232.43.211.234 without -m); it
+    /// answers only to hosts that it was started with
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["size", "unicast_only", "ssmping"])]
+    omping: Option<IpAddr>,
+
     /// Only the figures at the end
     #[arg(long, short = 'q')]
     quiet: bool,
@@ -89,8 +94,8 @@ pub(super) fn run(args: &PingArgs) -> Result<Exit, CliError> {
     };
     let mut job = job(args, PingJob::new(membership.endpoint(), iface.name.clone()))?;
     job.filter = membership.filter.clone();
-    if let Some(server) = args.ssmping {
-        ask_ssmping(&mut job, server)?;
+    if let Some(server) = args.server() {
+        ask_server(&mut job, server)?;
     }
     let waker = Waker::new().map_err(|e| CliError::could_not(e.to_string()))?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -135,22 +140,32 @@ pub(super) fn run(args: &PingArgs) -> Result<Exit, CliError> {
     Ok(if last.pings.answered() { Exit::Done } else { Exit::Unmet })
 }
 
-/// Makes it a ping of an ssmping server.
-fn ask_ssmping(job: &mut PingJob, server: IpAddr) -> Result<(), CliError> {
+impl PingArgs {
+    /// The server of another program that is to be asked.
+    fn server(&self) -> Option<Server> {
+        let of = |speaks| move |ip| Server { ip, speaks };
+        self.ssmping.map(of(Speaks::Ssmping)).or_else(|| self.omping.map(of(Speaks::Omping)))
+    }
+}
+
+/// Makes it a ping of a server of another program.
+fn ask_server(job: &mut PingJob, server: Server) -> Result<(), CliError> {
     let group = job.to.ip;
-    if !ssmping::answers_on(group) {
+    let Server { ip, speaks } = server;
+    if speaks == Speaks::Ssmping && !ssmping::answers_on(group) {
         return Err(CliError::usage(format!(
             "an ssmping server does not answer on {group}: it takes groups that end in .234 or ::4321:1234, and {}",
             ssmping::SSM_V4
         )));
     }
-    if server.is_ipv4() != group.is_ipv4() || server.is_multicast() {
-        return Err(CliError::usage(format!("--ssmping {server}: one host of {group}'s family is asked")));
+    if ip.is_ipv4() != group.is_ipv4() || ip.is_multicast() {
+        let option = if speaks == Speaks::Ssmping { "--ssmping" } else { "--omping" };
+        return Err(CliError::usage(format!("{option} {ip}: one host of {group}'s family is asked")));
     }
-    job.ssmping = Some(server);
-    job.size = ssmping::length(group);
+    job.server = Some(server);
+    job.size = server.query_bytes(group);
     if is_ssm(group) && job.filter == SourceFilter::Any {
-        job.filter = SourceFilter::only(server);
+        job.filter = SourceFilter::only(ip);
     }
     Ok(())
 }
@@ -212,7 +227,7 @@ fn job(args: &PingArgs, usual: PingJob) -> Result<PingJob, CliError> {
         interval: args.interval,
         size: size as usize,
         // One host that is asked by name is no flood.
-        ttl: args.ttl.unwrap_or(if args.ssmping.is_some() { ssmping::TTL } else { usual.ttl }),
+        ttl: args.ttl.unwrap_or(if args.server().is_some() { ssmping::TTL } else { usual.ttl }),
         dscp: dscp::parse(&args.dscp).map_err(|e| refuse("--dscp", &e))?,
         multicast: !args.unicast_only,
         patience: args.wait,
@@ -237,8 +252,9 @@ fn explain_trouble(p: &PingProgress, loopback: bool) {
     if p.pings.count() == 0 {
         return;
     }
-    if let Some(server) = p.job.ssmping {
-        eprintln!("  does {server} run ssmpingd, and does it answer to UDP port {}?", ssmping::PORT);
+    if let Some(Server { ip, speaks }) = p.job.server {
+        let program = if speaks == Speaks::Ssmping { "ssmpingd" } else { "omping" };
+        eprintln!("  does {ip} run {program}, and does it answer to UDP port {}?", ssmping::PORT);
         return;
     }
     eprintln!("  who shall answer runs `mcscope respond {to}`; this host never answers itself");

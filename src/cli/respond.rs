@@ -9,7 +9,7 @@ use crate::base::units;
 use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Common, Exit, interfaces, local_offset, print, resolve_groups, settings, start};
-use crate::engine::command::Respond;
+use crate::engine::command::{Command, Respond};
 use crate::export::plain;
 use crate::model::Settings;
 use crate::model::group::{JoinState, Origin};
@@ -23,12 +23,18 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct RespondArgs {
     /// Groups to answer on
-    #[arg(value_name = "GROUP", required = true)]
+    #[arg(value_name = "GROUP", required_unless_present = "ssmping")]
     groups: Vec<String>,
 
     /// Answer any datagram, by sending it back; without it only mcscope's own probes
     #[arg(long)]
     any: bool,
+
+    /// Answer ssmping, asmping and omping clients too, at UDP port 4321 of each address of this host: on the
+    /// groups of these programs, 232.43.211.234, ff3e::4321:1234 and all that end in .234 or ::4321:1234.
+    /// Naming a group with port 4321 does the same and answers on that group as well
+    #[arg(long)]
+    ssmping: bool,
 
     /// End after this time, as in 30s
     #[arg(long, alias = "for", value_name = "TIME", value_parser = super::duration)]
@@ -48,6 +54,9 @@ pub(super) fn run(args: &RespondArgs) -> Result<Exit, CliError> {
         let (id, _) = session.join(m, Origin::User, None);
         session.respond(id, mode);
     }
+    if args.ssmping {
+        session.command(Command::ServePings);
+    }
     let signals = signals::listen(false);
     let end = args.duration.map(|d| Instant::now() + d);
     let offset = local_offset(clock::now().wall);
@@ -60,7 +69,7 @@ pub(super) fn run(args: &RespondArgs) -> Result<Exit, CliError> {
         if end.is_some_and(|e| now >= e) {
             break Exit::Done;
         }
-        if session.model.groups().all(|g| matches!(g.join, JoinState::Failed { .. })) {
+        if !args.ssmping && session.model.groups().all(|g| matches!(g.join, JoinState::Failed { .. })) {
             break Exit::CouldNotRun;
         }
         let tick = Duration::from_secs(1);

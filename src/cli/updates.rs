@@ -65,6 +65,7 @@ pub(super) fn take(
         Update::Responding(id, mode) => model.responding(id, mode != Respond::Off),
         Update::Answered(id, count) => model.answered(id, count),
         Update::Ifaces(list) => model.set_ifaces(list, now),
+        Update::CarrierLost(iface) => model.carrier_lost(&iface, now),
         Update::NicDrops(list) => {
             for (name, drops) in list {
                 model.nic_drops(&name, drops);

@@ -1,11 +1,9 @@
-//! The kernel's counters and tables under /proc/net: text to values. Pure.
+//! The kernel's counters under /proc/net, and what else only the doctor reads there: text to values. Pure.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::facts::{Member, Softnet, UdpSocket};
-use crate::base::group::Endpoint;
+use super::facts::Softnet;
 
 /// Counters by name: "Udp InDatagrams", "IpExt InMcastPkts", "Ip6InReceives".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,78 +80,6 @@ pub fn softnet(text: &str) -> Vec<Softnet> {
     text.lines().enumerate().filter_map(row).collect()
 }
 
-/// Reads /proc/net/udp or /proc/net/udp6. `drops` is cumulative in both fields.
-pub fn udp(text: &str) -> Vec<UdpSocket> {
-    let row = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let drops = words.get(12)?.parse().ok()?;
-        Some(UdpSocket {
-            local: endpoint(words.get(1)?)?,
-            connected: endpoint(words.get(2)?)?.port != 0,
-            uid: words.get(7)?.parse().ok()?,
-            inode: words.get(9)?.parse().ok()?,
-            drops,
-            drops_ever: drops,
-            program: None,
-        })
-    };
-    text.lines().skip(1).filter_map(row).collect()
-}
-
-/// An address as /proc has it: 32-bit words in host order, hexadecimal, and the port.
-fn endpoint(text: &str) -> Option<Endpoint> {
-    let (address, port) = text.split_once(':')?;
-    Some(Endpoint::new(host_order(address)?, u16::from_str_radix(port, 16).ok()?))
-}
-
-/// The address in words of host order.
-fn host_order(hex: &str) -> Option<IpAddr> {
-    let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
-    match hex.len() {
-        8 => Some(Ipv4Addr::from(word(0)?).into()),
-        32 => {
-            let mut octets = [0; 16];
-            for (n, chunk) in octets.chunks_exact_mut(4).enumerate() {
-                chunk.copy_from_slice(&word(n * 8)?);
-            }
-            Some(Ipv6Addr::from(octets).into())
-        }
-        _ => None,
-    }
-}
-
-/// Reads /proc/net/igmp: memberships, and the IGMP version of each interface.
-pub fn igmp(text: &str) -> (Vec<Member>, Vec<(Arc<str>, u8)>) {
-    let (mut members, mut versions) = (Vec::new(), Vec::new());
-    let mut iface: Arc<str> = "".into();
-    for line in text.lines().skip(1) {
-        let mut words = line.split_whitespace();
-        if line.starts_with(|c: char| c.is_ascii_digit()) {
-            // Idx Device : Count Querier; a long name runs into its colon.
-            let Some(name) = words.nth(1) else { continue };
-            iface = name.trim_end_matches(':').into();
-            let version = line.split_whitespace().last().and_then(|v| v.strip_prefix('V'));
-            if let Some(version) = version.and_then(|v| v.parse().ok()) {
-                versions.push((iface.clone(), version));
-            }
-        } else if let (Some(group), Some(users)) = (words.next().and_then(host_order), words.next()) {
-            members.push(Member { iface: iface.clone(), group, users: users.parse().unwrap_or(0) });
-        }
-    }
-    (members, versions)
-}
-
-/// Reads /proc/net/igmp6: index, name, group in network order, users.
-pub fn igmp6(text: &str) -> Vec<Member> {
-    let row = |line: &str| {
-        let mut words = line.split_whitespace().skip(1);
-        let iface = words.next()?.into();
-        let group = Ipv6Addr::from(u128::from_str_radix(words.next()?, 16).ok()?).into();
-        Some(Member { iface, group, users: words.next()?.parse().ok()? })
-    };
-    text.lines().filter_map(row).collect()
-}
-
 /// Reads /proc/net/route: whether one of them is a default route that is up.
 pub fn has_default_route(text: &str) -> bool {
     text.lines().skip(1).any(|line| {
@@ -194,43 +120,6 @@ mod tests {
         assert_eq!(d.get("Udp New"), Some(7));
         assert_eq!(d.get("Icmp6InType130"), Some(3));
         assert_eq!((a.get("Ip MaxConn"), d.get("Udp Other")), (None, None));
-    }
-
-    #[test]
-    fn sockets_are_read_with_their_drops() {
-        let group = u32::from_ne_bytes([239, 1, 1, 1]);
-        let text = format!(
-            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n \
-             1234: {group:08X}:138C 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 57321 2 0000000000000000 88\n \
-             junk\n"
-        );
-        let all = udp(&text);
-        assert_eq!(all.len(), 1);
-        assert_eq!(all[0].local, Endpoint::new("239.1.1.1".parse().unwrap(), 5004));
-        assert_eq!((all[0].uid, all[0].inode, all[0].drops_ever, all[0].connected), (1000, 57321, 88, false));
-        let ip: Ipv6Addr = "ff15::7".parse().unwrap();
-        let hex: String = ip
-            .octets()
-            .chunks(4)
-            .map(|c| format!("{:08X}", u32::from_ne_bytes(c.try_into().unwrap())))
-            .collect();
-        assert_eq!(endpoint(&format!("{hex}:0050")), Some(Endpoint::new(ip.into(), 80)));
-    }
-
-    #[test]
-    fn memberships_and_versions_are_read() {
-        let group = u32::from_ne_bytes([239, 1, 1, 1]);
-        let text = format!(
-            "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n\
-             1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n\
-             12\tenp0s31f6dx:     2      V2\n\t\t\t\t{group:08X}     3 1:00000123\t\t1\n"
-        );
-        let (members, versions) = igmp(&text);
-        assert_eq!(versions, [("lo".into(), 3), ("enp0s31f6dx".into(), 2)]);
-        let want = Member { iface: "enp0s31f6dx".into(), group: "239.1.1.1".parse().unwrap(), users: 3 };
-        assert_eq!(members[1], want);
-        let v6 = igmp6("2    eth0            ff0200000000000000000000000000fb     2 0000000C 0\n");
-        assert_eq!(v6, [Member { iface: "eth0".into(), group: "ff02::fb".parse().unwrap(), users: 2 }]);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::counters::Counters;
 use super::ruleset::Ruleset;
 use crate::base::group::{Endpoint, Membership};
 use crate::base::iface::Iface;
+use crate::base::joined::Process;
+use crate::base::time::Wall;
 use crate::net::Kind;
 use crate::net::iface::Details;
 use crate::net::route::Route;
@@ -50,6 +52,8 @@ pub struct Facts {
     pub queries: Vec<QueryHeard>,
     /// How long queries were listened for, in ns; or why they were not.
     pub listened: Option<Result<u64, Unseen>>,
+    /// Seconds east of UTC of the local time, in which findings tell the time of day.
+    pub utc_offset_s: i32,
     /// The system is one that the doctor can ask.
     pub supported: bool,
 }
@@ -97,9 +101,9 @@ pub struct IfaceFacts {
     pub igmp_version: Option<u8>,
     /// MLD queries received during the measurement (Icmp6InType130 of /proc/net/dev_snmp6).
     pub mld_queries: Option<u64>,
-    /// Times that its carrier was lost since the groups on it were joined, from whoever watched;
-    /// `None` if nobody did.
-    pub losses_since_join: Option<u32>,
+    /// Losses of its carrier since this host last reported its groups, from whoever watched; `None` if there
+    /// were none or nobody did.
+    pub unreported: Option<CarrierLosses>,
 }
 
 impl IfaceFacts {
@@ -114,6 +118,34 @@ impl IfaceFacts {
         let (after, before) = (self.details.as_ref()?, self.before.as_ref()?);
         Some(after.carrier_losses?.saturating_sub(before.carrier_losses?))
     }
+}
+
+/// Losses of an interface's carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CarrierLosses {
+    /// How many.
+    pub count: u64,
+    /// How long ago the last one was, in ns.
+    pub age_ns: u64,
+}
+
+/// What is to be expected of a group on a segment where no querier asks, or asks in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Why.
+    pub why: CutWhy,
+    /// When a snooping switch cuts the group, at the earliest; `None` if the last report was before anybody
+    /// listened.
+    pub at: Option<Wall>,
+}
+
+/// Why a cut is to be expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutWhy {
+    /// No querier was heard for so long, in ns.
+    NoQuerier(u64),
+    /// A querier asked so long ago, in ns, and no report of this host followed.
+    Unanswered(u64),
 }
 
 /// Settings of IPv4 for an interface, or for "all" (/proc/sys/net/ipv4/conf).
@@ -172,7 +204,7 @@ pub struct UdpSocket {
     /// Connected to a peer, and so deaf to others.
     pub connected: bool,
     /// Who has it, where that may be known.
-    pub program: Option<Program>,
+    pub program: Option<Process>,
 }
 
 impl UdpSocket {
@@ -183,15 +215,6 @@ impl UdpSocket {
             None => format!("a program of user {}", self.uid),
         }
     }
-}
-
-/// A running program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
-    /// Process id.
-    pub pid: u32,
-    /// Its name, made safe to show.
-    pub name: String,
 }
 
 /// A group that the host is a member of on an interface.
@@ -294,6 +317,21 @@ pub struct Target {
     pub route: Option<Option<Route>>,
     /// How long ago the group was joined when it fell silent, in ns, from whoever watched.
     pub silent_after_ns: Option<u64>,
+    /// When a snooping switch will cut it, where somebody listened for long enough to know.
+    pub cut: Option<Cut>,
+    /// What became of a datagram that this host sent to itself; `None` if none was asked for.
+    pub probe: Option<Result<Probe, Unseen>>,
+}
+
+/// What became of a self-probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// It came back.
+    Returned,
+    /// It was sent and did not come back.
+    Lost,
+    /// The packet filter did not let it out; the system's words.
+    Refused(String),
 }
 
 /// Frames of a group on an interface where it was not asked for.

@@ -12,6 +12,7 @@ use super::judge;
 use super::ruleset::{Action, Chain, Hook, Rule, Ruleset};
 use crate::base::group::{Endpoint, Membership, SourceFilter};
 use crate::base::iface::{Iface, IfaceAddr, IfaceKind};
+use crate::base::joined::Process;
 use crate::net::Kind;
 use crate::net::iface::{Details, Stats};
 use crate::net::route::Route;
@@ -62,7 +63,7 @@ fn iface(index: u32, name: &str, addr: &str) -> IfaceFacts {
         link_local: LinkLocal::Ready,
         igmp_version: Some(3),
         mld_queries: Some(0),
-        losses_since_join: None,
+        unreported: None,
     }
 }
 
@@ -135,6 +136,8 @@ fn healthy() -> Facts {
             elsewhere: Vec::new(),
             route: Some(route(2)),
             silent_after_ns: None,
+            cut: None,
+            probe: None,
         }],
         listened: Some(Ok(WINDOW_NS)),
         supported: true,
@@ -154,6 +157,11 @@ fn counters(received: u64, multicast: u64, delivered: u64, datagrams: u64, more:
     ];
     all.extend(more);
     Counters::made_up(&all)
+}
+
+/// What this check found.
+fn finding(f: &Facts, id: &str) -> Finding {
+    report(f).findings.into_iter().find(|f| f.id == id).unwrap()
 }
 
 /// The same host with nothing of the group arriving at a socket.
@@ -421,13 +429,12 @@ fn socket(bound: &str, drops: u64) -> UdpSocket {
         drops,
         drops_ever: drops,
         connected: false,
-        program: Some(Program { pid: 812, name: "player".into() }),
+        program: Some(Process { pid: 812, name: "player".into() }),
     }
 }
 
 #[test]
 fn other_programs_troubles_are_told_by_name() {
-    let finding = |f: &Facts, id: &str| report(f).findings.into_iter().find(|f| f.id == id).unwrap();
     let mut f = healthy();
     f.sockets = Some(vec![socket("239.1.1.1", 88)]);
     f.members = Some(vec![Member { iface: "eth0".into(), group: ip("239.1.1.1"), users: 1 }]);
@@ -455,7 +462,6 @@ fn queriers_are_judged_by_their_own_timers() {
         max_response_ms: 100,
         age_ns: age_s * 1_000_000_000,
     };
-    let finding = |f: &Facts, id: &str| report(f).findings.into_iter().find(|f| f.id == id).unwrap();
     f.queries = vec![query("10.0.0.254", 1, 3)];
     assert_eq!(finding(&f, "igmp.querier").verdict, Verdict::Ok);
     f.queries = vec![query("10.0.0.254", 5, 3)];
@@ -482,6 +488,46 @@ fn silence_when_switches_forget_is_recognised() {
     first(&f, "snoop.noquerier", Verdict::Fail);
     f.targets[0].silent_after_ns = Some(100_000_000_000);
     first(&f, "net.sender", Verdict::Warn);
+}
+
+#[test]
+fn a_cut_that_is_foretold_is_one_warning_with_its_time() {
+    let mut f = healthy();
+    f.listened = Some(Ok(140_000_000_000));
+    f.utc_offset_s = 3600;
+    let at = Some(crate::base::time::Wall((14 * 3600 + 42 * 60 + 10) * 1_000_000_000));
+    f.targets[0].cut = Some(Cut { why: CutWhy::NoQuerier(140_000_000_000), at });
+    let told = finding(&f, "snoop.noquerier");
+    assert_eq!(told.verdict, Verdict::Warn);
+    let says = "no IGMP querier heard on eth0 for 140 s: a snooping switch cuts 239.1.1.1 at 15:42:10";
+    assert_eq!(told.title.replace("2 min 20 s", "140 s"), says);
+    assert_eq!(finding(&f, "igmp.querier").verdict, Verdict::Note);
+    f.targets[0].cut = Some(Cut { why: CutWhy::Unanswered(5_000_000_000), at: None });
+    assert!(finding(&f, "snoop.noquerier").title.contains("was not answered for 239.1.1.1"));
+}
+
+#[test]
+fn a_carrier_loss_without_a_report_since_matters_to_ipv4_until_a_query_comes() {
+    let mut f = silent(counters(0, 0, 0, 0, &[]));
+    wire(&mut f).flows.clear();
+    f.ifaces[0].unreported = Some(CarrierLosses { count: 2, age_ns: 9_000_000_000 });
+    let told = first(&f, "if.flap", Verdict::Warn);
+    assert!(told.title.contains("twice") || told.title.contains("2 times"), "{told:?}");
+    let query = |age_ns| QueryHeard {
+        iface: "eth0".into(),
+        from: ip("10.0.0.1"),
+        version: 3,
+        interval_s: Some(125),
+        max_response_ms: 10_000,
+        age_ns,
+    };
+    f.queries = vec![query(10_000_000_000)];
+    assert_eq!(finding(&f, "if.flap").verdict, Verdict::Warn, "it came before");
+    f.queries = vec![query(3_000_000_000)];
+    assert_eq!(finding(&f, "if.flap").verdict, Verdict::Note);
+    f.queries.clear();
+    Arc::make_mut(&mut f.targets[0].membership).group = ip("ff15::1");
+    assert_eq!(finding(&f, "if.flap").verdict, Verdict::Ok);
 }
 
 #[test]

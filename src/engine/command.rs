@@ -45,6 +45,8 @@ pub enum Command {
     Filter(MembershipId, SourceFilter),
     /// Answer what arrives on a row.
     Respond(MembershipId, Respond),
+    /// Answer ssmping, asmping and omping clients from now on, whatever rows there are.
+    ServePings,
     /// Start to send.
     Send(SendId, Box<SendJob>),
     /// Stop a send.
@@ -121,6 +123,8 @@ pub enum Update {
     Answered(MembershipId, u64),
     /// The interfaces, whenever something about them changed.
     Ifaces(Vec<Iface>),
+    /// An interface lost its carrier, whether or not it has it back.
+    CarrierLost(Arc<str>),
     /// Cumulative receive drops of interfaces, once a second.
     NicDrops(Vec<(Arc<str>, u64)>),
     /// Cumulative drops of an interface's packet ring, over all rings it had.

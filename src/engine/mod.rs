@@ -40,6 +40,7 @@ mod intake;
 mod joins;
 mod listener;
 mod names;
+mod pingd;
 pub mod pinger;
 pub mod plan;
 pub mod pool;

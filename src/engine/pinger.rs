@@ -22,7 +22,7 @@ use crate::net::send::{Reply, SendOptions, SendSocket};
 use crate::net::socket::{GroupSocket, SocketOptions};
 use crate::net::wake::Waker;
 use crate::wire::probe::{self, Kind, Probe, Report};
-use crate::wire::ssmping;
+use crate::wire::{omping, ssmping};
 
 /// Progress is told this often.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -34,12 +34,44 @@ const AT_A_TIME: usize = 256;
 pub const RECENT_MAX: usize = 64;
 /// Shortest time between two pings: the rate guard of a send.
 pub const INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// An omping server is introduced to this often, and in vain at most this many times if a count of pings was
+/// asked for; it passes over what comes sooner.
+const INTRODUCE_EVERY: Duration = Duration::from_millis(1100);
+const INTRODUCTIONS: u32 = 5;
 /// An answer later than this is no answer.
 pub const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The number of a ping for as long as the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PingId(pub u32);
+
+/// A server of another program, that is asked in its own words at port [`ssmping::PORT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where it is.
+    pub ip: IpAddr,
+    /// What it speaks.
+    pub speaks: Speaks,
+}
+
+impl Server {
+    /// Length of a question to it about this group, in bytes.
+    pub fn query_bytes(self, group: IpAddr) -> usize {
+        match self.speaks {
+            Speaks::Ssmping => ssmping::length(group),
+            Speaks::Omping => omping::length(group, size_of::<u64>()),
+        }
+    }
+}
+
+/// The protocol of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// That of ssmpingd.
+    Ssmping,
+    /// That of omping, which wants to be introduced to.
+    Omping,
+}
 
 /// What to ask.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,8 +94,8 @@ pub struct PingJob {
     pub dscp: u8,
     /// Ask for answers to the group as well, and listen for them.
     pub multicast: bool,
-    /// Ask this ssmping server by unicast instead of every mcscope by the group.
-    pub ssmping: Option<IpAddr>,
+    /// Ask this server of another program by unicast instead of every mcscope by the group.
+    pub server: Option<Server>,
     /// An answer that takes longer is late, and its ping lost; waited for after the last ping.
     pub patience: Duration,
 }
@@ -81,7 +113,7 @@ impl PingJob {
             ttl: 1,
             dscp: 0,
             multicast: true,
-            ssmping: None,
+            server: None,
             patience: Duration::from_secs(1),
         }
     }
@@ -165,9 +197,9 @@ pub fn run(
         ttl: job.ttl,
         dscp: job.dscp,
         iface: job.iface.clone(),
-        ..SendOptions::new(job.ssmping.map_or(job.to, |s| Endpoint::new(s, ssmping::PORT)), ifindex, "")
+        ..SendOptions::new(job.server.map_or(job.to, |s| Endpoint::new(s.ip, ssmping::PORT)), ifindex, "")
     };
-    let socket = match open(options, job.ssmping.is_some()) {
+    let socket = match open(options, job.server.is_some()) {
         Ok(socket) => socket,
         Err(e) => {
             progress.state = SendState::Failed(e.to_string());
@@ -175,8 +207,8 @@ pub fn run(
         }
     };
     let from = socket.local();
-    // An ssmping server answers to the port that it is asked from, on the group as well.
-    let port = if job.ssmping.is_some() { from.port } else { job.to.port };
+    // Such a server answers to the port that it is asked from, on the group as well.
+    let port = if job.server.is_some() { from.port } else { job.to.port };
     let group = job.multicast.then(|| join(job, port, ifindex)).and_then(|joined| match joined {
         Ok(group) => Some((group, Batch::new())),
         Err(e) => {
@@ -193,6 +225,7 @@ pub fn run(
         group,
         progress,
         id: run_id(from.port),
+        session: Vec::new(),
         flying: VecDeque::new(),
         due: 0,
         faults: BTreeMap::new(),
@@ -201,6 +234,10 @@ pub fn run(
         buffer: vec![0; job.size.max(probe::HEADER)],
         heard: vec![0; 65_536],
     };
+    if let Err(failed) = run.introduce(waker, stop) {
+        run.progress.state = failed;
+        return run.progress;
+    }
     run.ask(waker, stop, tell);
     run.finish(waker, stop, tell);
     run.progress
@@ -230,6 +267,8 @@ struct Run<'a> {
     group: Option<(GroupSocket, Batch)>,
     progress: PingProgress,
     id: u64,
+    /// What an omping server gave, and wants to see again.
+    session: Vec<u8>,
     /// When the pings went that an answer may still come to.
     flying: VecDeque<Mono>,
     due: u64,
@@ -241,6 +280,66 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Has an omping server give a session; others want none.
+    fn introduce(&mut self, waker: &Waker, stop: &AtomicBool) -> Result<(), SendState> {
+        let Some(Server { ip, speaks: Speaks::Omping }) = self.job.server else { return Ok(()) };
+        let (group, client) = (self.job.to.ip, self.id.to_be_bytes());
+        let failed = |text: String| Err(SendState::Failed(text));
+        let mut tried = 0;
+        while !stop.load(Ordering::Acquire) {
+            // Without a count it goes on until it is stopped, as omping does.
+            if tried == INTRODUCTIONS && self.job.count.is_some() {
+                return failed(format!(
+                    "{ip} does not answer at UDP port {}: omping is to run there, and to be told of this host",
+                    ssmping::PORT
+                ));
+            }
+            tried += 1;
+            self.buffer.clear();
+            omping::init(&mut self.buffer, &client, group);
+            if let Err(e) = self.socket.send(&self.buffer) {
+                return failed(e.to_string());
+            }
+            let until = Instant::now() + INTRODUCE_EVERY;
+            while let Some(left) = until.checked_duration_since(Instant::now()).filter(|l| !l.is_zero()) {
+                let heard = self.socket.receive_reply(&mut self.heard, waker, Some(left));
+                let reply = match heard {
+                    Ok(Some(reply)) if reply.from == Endpoint::new(ip, ssmping::PORT) => reply,
+                    Ok(_) if stop.load(Ordering::Acquire) => break,
+                    Ok(_) => continue,
+                    Err(e) => return failed(e.to_string()),
+                };
+                let message = omping::Message::parse(&self.heard[..reply.len.min(self.heard.len())]);
+                let Some(m) = message.filter(|m| m.kind == omping::Kind::Response && self.is_client(m))
+                else {
+                    continue;
+                };
+                match (m.session, m.group, &m.prefixes[..]) {
+                    (Some(session), Some(its), _) if its == group => {
+                        self.session = session.to_vec();
+                        return Ok(());
+                    }
+                    (_, Some(its), _) | (_, _, &[its, ..]) => {
+                        return failed(format!(
+                            "omping at {ip} is about {its}, not about {group}: ping that"
+                        ));
+                    }
+                    _ => {
+                        return failed(format!(
+                            "omping at {ip} does not know this host: start it there with this host's address as well"
+                        ));
+                    }
+                }
+            }
+        }
+        Err(SendState::Stopped)
+    }
+
+    /// Whether it is for this run.
+    fn is_client(&self, m: &omping::Message<'_>) -> bool {
+        m.client == Some(&self.id.to_be_bytes()[..])
+    }
+
     fn ask(&mut self, waker: &Waker, stop: &AtomicBool, tell: &mut dyn FnMut(Told<'_>)) {
         let interval = self.job.interval.max(INTERVAL_MIN);
         let total = self.job.count.unwrap_or(u64::MAX);
@@ -280,12 +379,21 @@ impl Run<'_> {
     fn one(&mut self) {
         let number = self.progress.pings.count();
         let now = clock::now();
-        if self.job.ssmping.is_some() {
-            let (client, group) = (self.id as u32, self.job.to.ip);
+        if let Some(server) = self.job.server {
+            let (group, stamp) = (self.job.to.ip, now.mono.0);
+            // Their numbers begin with 1.
+            let theirs = number as u32 + 1;
             self.buffer.clear();
-            // Its numbers begin with 1.
-            ssmping::Message { client, number: number as u32 + 1, stamp: now.mono.0, group }
-                .query(&mut self.buffer);
+            match server.speaks {
+                Speaks::Ssmping => {
+                    ssmping::Message { client: self.id as u32, number: theirs, stamp, group }
+                        .query(&mut self.buffer);
+                }
+                Speaks::Omping => {
+                    let client = self.id.to_be_bytes();
+                    omping::query(&mut self.buffer, &client, theirs, stamp, group, &self.session);
+                }
+            }
             return self.send(number, now.mono);
         }
         let head = Probe {
@@ -404,16 +512,21 @@ impl Run<'_> {
 
     /// Reads an answer to a ping of this run; `None` if it is none.
     fn read(&self, payload: &[u8], arrived: Mono, from: Endpoint, by: By, ttl: Option<u8>) -> Option<Answer> {
-        let (sequence, asked, sent_ttl) = match self.job.ssmping {
+        let ours = |server: IpAddr| from == Endpoint::new(server, ssmping::PORT);
+        let (sequence, asked, sent_ttl) = match self.job.server {
             None => {
                 let p = Probe::parse(payload).filter(|p| p.kind == Kind::Reply && p.run == self.id)?;
                 (p.sequence, p.sent_mono, p.ttl)
             }
-            Some(server) => {
+            Some(Server { ip, speaks: Speaks::Ssmping }) => {
                 let m = ssmping::Message::answer(payload).filter(|m| m.client == self.id as u32)?;
-                let ours = from == Endpoint::new(server, ssmping::PORT) && m.group == self.job.to.ip;
-                let number = m.number.checked_sub(1).filter(|_| ours)?;
+                let number = m.number.checked_sub(1).filter(|_| ours(ip) && m.group == self.job.to.ip)?;
                 (u64::from(number), Mono(m.stamp), ssmping::TTL)
+            }
+            Some(Server { ip, speaks: Speaks::Omping }) => {
+                let m = omping::Message::parse(payload)
+                    .filter(|m| ours(ip) && m.kind == omping::Kind::Answer && self.is_client(m))?;
+                (u64::from(m.number?.checked_sub(1)?), Mono(m.stamp?), m.ttl?)
             }
         };
         Some(Answer {

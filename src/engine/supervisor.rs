@@ -1,6 +1,6 @@
 //! The supervisor: one thread that joins and leaves, follows the interfaces and owns all others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,6 +19,7 @@ use crate::engine::command::{
 use crate::engine::joins::Joins;
 use crate::engine::listener::{Change, Listener, Message, Shared, Start};
 use crate::engine::names::Names;
+use crate::engine::pingd::{self, Servers};
 use crate::engine::ring::{Order, RingListener};
 use crate::engine::tap::{Sights, Taps};
 use crate::engine::task::Task;
@@ -67,6 +68,10 @@ pub(super) struct Supervisor {
     ring_drops: BTreeMap<Arc<str>, u64>,
     sends: BTreeMap<SendId, Task>,
     pings: BTreeMap<PingId, Task>,
+    /// For clients of other programs.
+    servers: Servers,
+    /// Whether they are asked for without a row.
+    serves: bool,
     examination: Option<Examination>,
     ifaces: Vec<Iface>,
     own: Arc<[IpAddr]>,
@@ -95,6 +100,8 @@ impl Supervisor {
                 ring_drops: BTreeMap::new(),
                 sends: BTreeMap::new(),
                 pings: BTreeMap::new(),
+                servers: Servers::default(),
+                serves: false,
                 examination: None,
                 ifaces,
                 own,
@@ -160,6 +167,7 @@ impl Supervisor {
         self.rings.values().for_each(RingListener::stop);
         self.sends.values().for_each(Task::stop);
         self.pings.values().for_each(Task::stop);
+        self.servers.end();
         self.examination.iter().for_each(Examination::stop);
         for row in std::mem::take(&mut self.rows).into_values() {
             row.listener.map(Listener::join);
@@ -198,6 +206,7 @@ impl Supervisor {
                         }
                     }
                     self.say(Update::Left(id));
+                    self.serve();
                 }
             }
             Command::Retry(id) => self.open(id, None),
@@ -208,7 +217,12 @@ impl Supervisor {
                 if let Some(row) = self.rows.get_mut(&id) {
                     row.respond = mode;
                     self.tell(id, Message::Respond(mode));
+                    self.serve();
                 }
+            }
+            Command::ServePings => {
+                self.serves = true;
+                self.serve();
             }
             Command::Send(id, job) => self.send(id, *job),
             Command::StopSend(id) => {
@@ -383,15 +397,35 @@ impl Supervisor {
         self.say(Update::Pinging(id, Box::new(PingProgress { state, ..PingProgress::new(&job) })));
     }
 
+    /// Answers clients of other programs where a row on their port answers, or where that is asked for.
+    fn serve(&mut self) {
+        let answering = |r: &&Row| r.respond != Respond::Off && pingd::is_theirs(&r.membership);
+        let groups: BTreeSet<IpAddr> =
+            self.rows.values().filter(answering).map(|r| r.membership.group).collect();
+        let wanted = (self.serves || !groups.is_empty()).then_some(groups);
+        let (limiter, updates) = (&self.shared.limiter, &self.shared.updates);
+        self.servers.set(wanted, (&self.ifaces, &self.own), (limiter, updates));
+    }
+
     /// Follows what happened to the interfaces.
     fn changed(&mut self, changed: Changed) {
         if changed.ifaces == self.ifaces && changed.lost_carrier.is_empty() {
             return;
         }
         let before = std::mem::replace(&mut self.ifaces, changed.ifaces);
-        self.own = own_addresses(&self.ifaces);
+        let own = std::mem::replace(&mut self.own, own_addresses(&self.ifaces));
+        if own != self.own {
+            let (limiter, updates) = (&self.shared.limiter, &self.shared.updates);
+            self.servers.restart((&self.ifaces, &self.own), (limiter, updates));
+        }
         self.say(Update::Ifaces(self.ifaces.clone()));
         self.taps.follow(&self.ifaces);
+        for index in &changed.lost_carrier {
+            // Who takes an interface down has the kernel report anew when it is up again.
+            if let Some(i) = self.ifaces.iter().find(|i| i.index == *index && i.up) {
+                self.say(Update::CarrierLost(i.name.clone()));
+            }
+        }
         self.dark.extend(changed.lost_carrier);
         let ids: Vec<MembershipId> = self.rows.keys().copied().collect();
         for id in ids {

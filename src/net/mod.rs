@@ -15,6 +15,8 @@ pub mod limits;
 pub mod names;
 pub mod packet;
 pub mod privilege;
+#[cfg(any(target_os = "linux", test))]
+pub mod proc;
 pub mod recv;
 pub mod ring;
 pub mod route;

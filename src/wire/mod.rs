@@ -29,6 +29,7 @@ pub mod media;
 pub mod mld;
 pub mod mold;
 pub mod ntp;
+pub mod omping;
 pub mod own;
 pub mod probe;
 pub mod psi;

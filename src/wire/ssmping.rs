@@ -3,7 +3,8 @@
 //!
 //! A message is a letter, `Q` for a query and `A` for its answer, and options of two bytes type, two bytes
 //! length and a value. The answer is the query with the other letter, sent to the client and to the group
-//! that the query names, both times to the port that the client asked from and with TTL [`TTL`].
+//! that the query names, both times to the port that the client asked from and with TTL [`TTL`]. A message
+//! that says its version is of the later protocol ([`super::omping`]).
 //!
 //! | type | length | option |
 //! | --- | --- | --- |
@@ -55,40 +56,77 @@ pub fn answers_on(group: IpAddr) -> bool {
 impl Message {
     /// Writes the query.
     pub fn query(&self, out: &mut Vec<u8>) {
-        let mut option = |kind: u16, value: &[&[u8]]| {
-            let length: usize = value.iter().map(|v| v.len()).sum();
-            out.extend_from_slice(&kind.to_be_bytes());
-            out.extend_from_slice(&(length as u16).to_be_bytes());
-            value.iter().for_each(|v| out.extend_from_slice(v));
-        };
-        option(1, &[&self.client.to_be_bytes()]);
-        option(2, &[&self.number.to_be_bytes()]);
-        option(3, &[&self.stamp.to_be_bytes()]);
+        out.push(QUERY);
+        option(out, 1, &[&self.client.to_be_bytes()]);
+        option(out, 2, &[&self.number.to_be_bytes()]);
+        option(out, 3, &[&self.stamp.to_be_bytes()]);
         match self.group {
-            IpAddr::V4(ip) => option(4, &[&[1], &ip.octets()]),
-            IpAddr::V6(ip) => option(4, &[&[2], &ip.octets()]),
+            IpAddr::V4(ip) => option(out, 4, &[&[1], &ip.octets()]),
+            IpAddr::V6(ip) => option(out, 4, &[&[2], &ip.octets()]),
         }
-        out.insert(0, QUERY);
     }
 
     /// Reads an answer; `None` if it is none, or lacks an option. Options not known are passed over.
     pub fn answer(b: &[u8]) -> Option<Message> {
-        let (&ANSWER, mut rest) = b.split_first()? else { return None };
+        let (&ANSWER, rest) = b.split_first()? else { return None };
         let (mut client, mut number, mut stamp, mut group) = (None, None, None, None);
-        while let Some((head, after)) = rest.split_first_chunk::<4>() {
-            let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-            let (value, next) = after.split_at_checked(length)?;
-            match u16::from_be_bytes([head[0], head[1]]) {
+        for found in options(rest) {
+            let (kind, value) = found?;
+            match kind {
                 1 => client = Some(u32::from_be_bytes(value.try_into().ok()?)),
                 2 => number = Some(u32::from_be_bytes(value.try_into().ok()?)),
                 3 => stamp = Some(u64::from_be_bytes(value.try_into().ok()?)),
                 4 => group = address(value),
                 _ => {}
             }
-            rest = next;
         }
         Some(Message { client: client?, number: number?, stamp: stamp?, group: group? })
     }
+}
+
+/// The group that a query wants its answer on as well; `None` if it is no query of this protocol. What else
+/// a client puts there is its own affair: the answer says it again.
+pub fn asked_on(b: &[u8]) -> Option<IpAddr> {
+    let (&QUERY, rest) = b.split_first()? else { return None };
+    let mut group = None;
+    for found in options(rest) {
+        match found? {
+            (0, _) => return None,
+            (4, value) => group = address(value),
+            _ => {}
+        }
+    }
+    group
+}
+
+/// Makes a query its answer.
+pub fn turn(query: &mut [u8]) {
+    if let Some(letter) = query.first_mut() {
+        *letter = ANSWER;
+    }
+}
+
+/// Appends an option.
+pub(super) fn option(out: &mut Vec<u8>, kind: u16, value: &[&[u8]]) {
+    let length: usize = value.iter().map(|v| v.len()).sum();
+    out.extend_from_slice(&kind.to_be_bytes());
+    out.extend_from_slice(&(length as u16).to_be_bytes());
+    value.iter().for_each(|v| out.extend_from_slice(v));
+}
+
+/// The options, type and value, of what follows the letter. One that is cut short is `None`, and the last;
+/// fewer than four bytes at the end are no option.
+pub(super) fn options(mut rest: &[u8]) -> impl Iterator<Item = Option<(u16, &[u8])>> {
+    std::iter::from_fn(move || {
+        let (head, after) = rest.split_first_chunk::<4>()?;
+        let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        let Some((value, next)) = after.split_at_checked(length) else {
+            rest = &[];
+            return Some(None);
+        };
+        rest = next;
+        Some(Some((u16::from_be_bytes([head[0], head[1]]), value)))
+    })
 }
 
 fn address(value: &[u8]) -> Option<IpAddr> {
@@ -116,7 +154,9 @@ mod tests {
         m.query(&mut out);
         assert_eq!((&out[..], out.len()), (&CAPTURED[..], length(m.group)));
         assert_eq!(Message::answer(&out), None, "a query is no answer");
-        out[0] = b'A';
+        assert_eq!(asked_on(&out), Some(m.group));
+        turn(&mut out);
+        assert_eq!(asked_on(&out), None, "an answer is no query");
         assert_eq!(Message::answer(&out), Some(m));
         let six = Message { group: SSM_V6.into(), ..m };
         out.clear();
@@ -127,6 +167,13 @@ mod tests {
         for cut in 0..out.len() {
             assert_eq!(Message::answer(&out[..cut]), None, "cut to {cut}");
         }
+        out[0] = b'Q';
+        for cut in 0..out.len() {
+            assert_eq!(asked_on(&out[..cut]), None, "cut to {cut}");
+        }
+        // A version makes it the later protocol's.
+        out.extend([0, 0, 0, 1, 2]);
+        assert_eq!(asked_on(&out), None);
     }
 
     #[test]

@@ -101,6 +101,35 @@ fn a_filter_of_traffic_control() {
 }
 
 #[test]
+fn rules_of_the_older_iptables() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    for (group, to, program) in [(GROUP, TO, "iptables-legacy"), (GROUP6, TO6, "ip6tables-legacy")] {
+        let able = lab.sh(2, &format!("{program} -A INPUT -p udp -j DROP 2>/dev/null && echo able || true"));
+        if able.trim() != "able" {
+            // Neither every system nor every kernel has it any more.
+            return;
+        }
+        let traffic = Traffic::to(to);
+        dead(&lab, to, &traffic);
+        let report = ask(&lab, group, &traffic);
+        // nft does not list these rules: that packets die there is measured, and said so.
+        // The counters of IPv6 leave it open whose packets they are.
+        let verdict = if group == GROUP { "fail" } else { "warn" };
+        let first = report.leads_with(verdict, "fw.input").shows(&["older iptables"]);
+        first.cure(&lab);
+        flows(&lab, to, &traffic);
+        ask(&lab, group, &traffic).is_well();
+        // Where nobody sends, only the probe can tell.
+        lab.sh(2, &format!("{program} -F INPUT; {program} -A INPUT -p udp -j DROP"));
+        ask(&lab, group, &Traffic::Nothing).has("unknown", "fw.input").shows(&["older iptables"]);
+        let report = ask(&lab, &format!("--probe {group}"), &Traffic::Nothing);
+        report.leads_with("fail", "fw.input").shows(&["self-probe"]).cure(&lab);
+        let report = ask(&lab, &format!("--probe {group}"), &Traffic::Nothing);
+        report.has("ok", "fw.input").shows(&["self-probe"]);
+    }
+}
+
+#[test]
 fn rules_that_drop_something_else_are_no_fault() {
     let Some(lab) = lab!(Options::default()) else { return };
     rules(
@@ -146,6 +175,45 @@ fn reports_that_do_not_leave_the_host() {
         let first = report.leads_with("fail", "fw.igmp").shows(&[&address(to).to_string(), "guard out"]);
         first.cure(&lab);
         flows(&lab, to, &traffic);
+        lab.sh(2, "nft flush ruleset");
+    }
+}
+
+#[test]
+fn the_self_probe_tries_the_filter_where_nobody_sends_and_no_rule_can_be_read() {
+    let Some(lab) = lab!(Options::default()) else { return };
+    for (group, to) in [(GROUP, TO), (GROUP6, TO6)] {
+        let words = format!("--probe {group}");
+        // Without a word nothing is sent, and with it nothing leaves the host.
+        let silent = ask_as_nobody(&lab, group, &Traffic::Nothing);
+        assert!(silent.findings.iter().all(|f| !f.evidence.contains("self-probe")), "{silent}");
+        let listener = lab.inside(1, || super::support::traffic::Listener::join(to, "net0"));
+        let report = ask_as_nobody(&lab, &words, &Traffic::Nothing);
+        report.has("ok", "fw.input").shows(&["self-probe"]);
+        assert!(listener.next(std::time::Instant::now()).is_none(), "it left the host");
+        rules(
+            &lab,
+            "table inet guard { chain gate { type filter hook input priority 0; policy drop;
+                iif lo accept
+                ct state established,related accept
+                meta l4proto { icmp, ipv6-icmp, igmp } accept
+            }
+            }",
+        );
+        let report = ask_as_nobody(&lab, &words, &Traffic::Nothing);
+        report.leads_with("fail", "fw.input").shows(&["self-probe"]);
+        // Who may read the rules is given the remedy, and it works.
+        let report = ask(&lab, &words, &Traffic::Nothing);
+        report.leads_with("fail", "fw.input").shows(&["self-probe"]).cure(&lab);
+        ask_as_nobody(&lab, &words, &Traffic::Nothing).has("ok", "fw.input").shows(&["self-probe"]);
+        lab.sh(2, "nft flush ruleset");
+        rules(
+            &lab,
+            "table inet guard { chain out { type filter hook output priority 0; meta l4proto udp drop; }
+            }",
+        );
+        let report = ask_as_nobody(&lab, &words, &Traffic::Nothing);
+        report.has("unknown", "fw.input").shows(&["output"]);
         lab.sh(2, "nft flush ruleset");
     }
 }

@@ -6,8 +6,8 @@ use super::{Case, Check, Judged, Subject, fail, note, ok, one, unknown, unseen, 
 use crate::base::group::Membership;
 use crate::base::iface::IfaceKind;
 use crate::base::units::{count, counted, packets};
-use crate::doctor::facts::{LinkLocal, Target};
-use crate::doctor::finding::Fate;
+use crate::doctor::facts::{LinkLocal, Probe, Target};
+use crate::doctor::finding::{Fate, Verdict};
 use crate::doctor::funnel::{Counts, filtered, filtered_protocol, meant, wire_of};
 use crate::doctor::ruleset::{Drop, Hook, Traffic};
 
@@ -83,7 +83,7 @@ fn by_rules(c: &Case<'_>, fate: Fate, hook: Hook, what: &str) -> Vec<Judged> {
     one(match &c.facts.rules {
         _ if t.packets > 0 => fine().seen("its packets arrive"),
         Some(Ok(r)) if r.legacy => unknown(format!("whether something drops {} in {what}", m.group)).seen(
-            "tables of the older iptables are loaded, whose rules are not read; `iptables-save` lists them",
+            "tables of the older iptables are loaded, whose rules are not read; `iptables-legacy-save` lists them",
         ),
         Some(Ok(r)) => fine().seen(format!("{} chains of nftables looked through", r.chains.len())),
         Some(Err(why)) => unseen(&format!("whether something drops {} in {what}", m.group), why),
@@ -94,7 +94,8 @@ fn by_rules(c: &Case<'_>, fate: Fate, hook: Hook, what: &str) -> Vec<Judged> {
 }
 
 fn legacy(m: &Membership, hook: Hook) -> Option<String> {
-    let program = if m.group.is_ipv4() { "iptables" } else { "ip6tables" };
+    // Plain `iptables` may be the one of nftables, whose accept does not outweigh a drop here.
+    let program = if m.group.is_ipv4() { "iptables-legacy" } else { "ip6tables-legacy" };
     match hook {
         Hook::Input => Some(format!("{program} -I INPUT -d {} -p udp --dport {} -j ACCEPT", m.group, m.port)),
         Hook::Prerouting => Some(format!("{program} -t raw -I PREROUTING -d {} -j ACCEPT", m.group)),
@@ -107,7 +108,50 @@ fn prerouting(c: &Case<'_>) -> Vec<Judged> {
 }
 
 fn input(c: &Case<'_>) -> Vec<Judged> {
-    by_rules(c, Fate::Input, Hook::Input, "input")
+    let mut found = by_rules(c, Fate::Input, Hook::Input, "input");
+    let Some(probed) = self_probe(c) else { return found };
+    let bad = |j: &Judged| matches!(j.verdict, Verdict::Warn | Verdict::Fail);
+    let certain = |j: &Judged| j.verdict == Verdict::Fail;
+    // What was tried says more than what the rules let expect, unless these packets were seen to die.
+    match probed.verdict {
+        Verdict::Fail => found.retain(certain),
+        _ => found.retain(bad),
+    }
+    if !(bad(&probed) && found.iter().any(certain)) {
+        found.push(probed);
+    }
+    found
+}
+
+/// What the self-probe says, where one was asked for.
+fn self_probe(c: &Case<'_>) -> Option<Judged> {
+    let (t, m) = (c.target?, c.membership()?);
+    let title = || format!("a datagram of this host to {} by {}", m.endpoint(), m.iface);
+    let drop = filtered(c.facts, t);
+    let help = |found: Judged| match &drop {
+        Some(d) => found.run(accept(d, m)),
+        None => match legacy(m, Hook::Input).filter(|_| matches!(&c.facts.rules, Some(Ok(r)) if r.legacy)) {
+            Some(command) => found.run(command),
+            None => found.advise("see the rules as root: `nft list ruleset`, `iptables-legacy-save`"),
+        },
+    };
+    let by = drop.as_ref().map_or(String::new(), |d| format!("; {d} (nft list ruleset)"));
+    Some(match t.probe.as_ref()? {
+        Ok(Probe::Returned) => ok(format!("{} comes back", title()))
+            .seen("self-probe: sent with TTL 0, received by the socket that joined")
+            .because("it took the way of the group's packets through the packet filter to the socket"),
+        // What arrives speaks louder: the filter lets others through.
+        Ok(Probe::Lost) if t.packets > 0 => note(format!("{} does not come back", title()))
+            .seen(format!("self-probe: sent with TTL 0, lost on this host; packets of others arrive{by}")),
+        Ok(Probe::Lost) => help(
+            fail(format!("{} does not come back: a packet filter here drops it", title()))
+                .seen(format!("self-probe: sent with TTL 0, lost between the interface and the socket{by}"))
+                .explaining(c.is_silent()),
+        ),
+        Ok(Probe::Refused(why)) => unknown(format!("whether {} would come back", title()))
+            .seen(format!("self-probe: {why}; the packet filter drops it on its way out (output)")),
+        Err(why) => unseen(&format!("whether {} would come back", title()), why),
+    })
 }
 
 fn ingress(c: &Case<'_>) -> Vec<Judged> {

@@ -302,7 +302,10 @@ fn querier(c: &Case<'_>) -> Vec<Judged> {
     one(match &c.facts.listened {
         // The first query comes within its interval and what hosts may take to answer.
         Some(Ok(ns)) if *ns >= QUERY_INTERVAL_NS + RESPONSE_INTERVAL_NS => {
-            warn(format!("no querier on {name}: a snooping switch will cut its groups off"))
+            // Told with its time by `snoop.noquerier` where that is known.
+            let foretold = c.target.is_some_and(|t| t.cut.is_some());
+            let title = format!("no querier on {name}: a snooping switch will cut its groups off");
+            if foretold { note(title) } else { warn(title) }
                 .seen(format!("no query heard in {}", super::window(*ns)))
                 .advise("enable an IGMP and MLD querier on one switch or router of the segment; on a Linux bridge `ip link set BRIDGE type bridge mcast_querier 1 mcast_igmp_version 3`")
         }

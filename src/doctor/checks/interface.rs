@@ -2,8 +2,8 @@
 
 use super::{Case, Check, Judged, Subject, fail, note, ok, one, unknown, untold, warn, warn_if};
 use crate::base::iface::IfaceKind;
-use crate::base::units::count;
-use crate::doctor::facts::IfaceFacts;
+use crate::base::units::{count, duration};
+use crate::doctor::facts::{IfaceFacts, QueryHeard};
 use crate::doctor::finding::Fate;
 use crate::doctor::funnel::{meant, wire_of};
 
@@ -80,37 +80,41 @@ fn carrier(c: &Case<'_>) -> Vec<Judged> {
 fn flap(c: &Case<'_>) -> Vec<Judged> {
     let Some(i) = c.iface else { return Vec::new() };
     let name = c.name();
-    let queried = c.facts.queries.iter().any(|q| *q.iface == *name);
+    // MLD is reported anew by itself; IGMP waits for a query.
+    let queried = |within_ns: u64| {
+        let heard = |q: &&QueryHeard| *q.iface == *name && q.from.is_ipv4() && q.age_ns < within_ns;
+        c.facts.queries.iter().any(|q| heard(&q))
+    };
     let rejoin = || {
         format!(
             "leave the group and join it again in every program that has it, or enable an IGMP querier on the segment of {name}"
         )
     };
-    if let Some(n) = i.losses_since_join.filter(|&n| n > 0) {
-        let found = if queried {
-            note(title(name, n, "since the groups were joined"))
-        } else {
-            warn(title(name, n, "since the groups were joined"))
-        };
-        return one(found
-            .seen(format!(
-                "{n} carrier losses, queries since: {}",
-                if queried { "yes" } else { "none heard" }
-            ))
-            .advise(rejoin()));
+    if c.membership().is_some_and(|m| m.group.is_ipv6()) {
+        return one(ok(format!("a loss of {name}'s carrier does not matter to an IPv6 group"))
+            .seen("the kernel reports it anew by MLD when the carrier is back"));
     }
+    if let Some(lost) = i.unreported.filter(|l| l.count > 0) {
+        let title = title(name, lost.count, "and no IGMP report has left since");
+        let ago = duration(lost.age_ns);
+        return one(match queried(lost.age_ns) {
+            true => note(title).seen(format!("last lost {ago} ago; a query came since, which hosts answer")),
+            false => warn(title)
+                .seen(format!("last lost {ago} ago; no query heard since"))
+                .explaining(c.is(Fate::NothingComes)),
+        }
+        .advise(rejoin()));
+    }
+    let queried = queried(c.facts.window_ns);
     one(match (i.losses(), i.details.as_ref().and_then(|d| d.carrier_losses)) {
         (Some(n), _) if n > 0 => {
-            let found = if queried {
-                note(title(name, n, "during the measurement"))
-            } else {
-                warn(title(name, n, "during the measurement"))
-            };
+            let title = title(name, u64::from(n), "during the measurement");
+            let found = if queried { note(title) } else { warn(title) };
             found.seen(format!("IFLA_CARRIER_DOWN_COUNT +{n} in {}", c.window())).advise(rejoin())
         }
         // An old loss matters only where a program held the group across it and nothing comes now.
         (_, Some(ever)) if ever > 0 && c.is(Fate::NothingComes) && held_by_others(c) => {
-            warn(title(name, ever, "since it was made, perhaps while the group was joined"))
+            warn(title(name, u64::from(ever), "since it was made, perhaps while the group was joined"))
                 .seen(format!("IFLA_CARRIER_DOWN_COUNT {ever}; the group was joined before this measurement"))
                 .advise(rejoin())
         }
@@ -120,7 +124,7 @@ fn flap(c: &Case<'_>) -> Vec<Judged> {
     })
 }
 
-fn title(name: &str, n: u32, when: &str) -> String {
+fn title(name: &str, n: u64, when: &str) -> String {
     let times = if n == 1 { "once".to_owned() } else { format!("{n} times") };
     format!("{name} lost its carrier {times} {when}")
 }

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use super::{Case, Check, Judged, Subject, fail, group_name, note, ok, one, unknown, unseen, untold, warn};
+use crate::base::group::Membership;
 use crate::base::units::{count, counted, duration, packets, percent, share_pct};
+use crate::doctor::facts::{Cut, CutWhy};
 use crate::doctor::finding::Fate;
 use crate::doctor::funnel::{meant, wire_of};
 
@@ -33,6 +35,9 @@ const FORGETS_NS: std::ops::RangeInclusive<u64> = 255_000_000_000..=275_000_000_
 fn no_querier(c: &Case<'_>) -> Vec<Judged> {
     let (Some(t), Some(m)) = (c.target, c.membership()) else { return Vec::new() };
     let queried = c.facts.queries.iter().any(|q| q.iface == m.iface && q.from.is_ipv4() == m.group.is_ipv4());
+    if let Some(cut) = t.cut {
+        return one(foretold(c, m, cut));
+    }
     if queried {
         return one(ok("a querier keeps the memberships alive").seen("queries were heard"));
     }
@@ -45,6 +50,31 @@ fn no_querier(c: &Case<'_>) -> Vec<Judged> {
         None => one(unknown("whether a snooping switch will forget the group")
             .seen(format!("measured for {}; it shows 260 s after the join", c.window()))
             .advise(format!("`mcscope watch '{m}' --stats-only --duration 300s` waits for it"))),
+    }
+}
+
+/// What is to be expected where nobody asks, or asks in vain.
+fn foretold(c: &Case<'_>, m: &Membership, cut: Cut) -> Judged {
+    let protocol = if m.group.is_ipv4() { "IGMP" } else { "MLD" };
+    let when = cut.at.map_or("some minutes after its last report".to_owned(), |at| {
+        let t = at.civil(c.facts.utc_offset_s);
+        format!("at {:02}:{:02}:{:02}", t.hour, t.minute, t.second)
+    });
+    match cut.why {
+        CutWhy::NoQuerier(ns) => warn(format!(
+            "no {protocol} querier heard on {} for {}: a snooping switch cuts {} {when}",
+            m.iface,
+            super::window(ns),
+            m.group
+        ))
+        .seen("the time is counted from this host's last report, by the timers in force (RFC 9776 section 8.4)")
+        .advise("enable a querier on one switch or router of the segment; on a Linux bridge `ip link set BRIDGE type bridge mcast_querier 1 mcast_igmp_version 3`; or turn snooping off on that VLAN"),
+        CutWhy::Unanswered(ns) => warn(format!(
+            "a query on {} was not answered for {}: a snooping switch cuts it {when}",
+            m.iface, m.group
+        ))
+        .seen(format!("{protocol} query {} ago, and no report of this host on the wire", duration(ns)))
+        .advise("see what keeps the report back: `nft list ruleset` (output), and whether the query reaches the kernel (input)"),
     }
 }
 

@@ -1,35 +1,21 @@
 //! Linux: /proc and rtnetlink.
 //!
-//! `/proc/thread-self/net` rather than `/proc/net`: a thread may live in another network namespace than
-//! its process. `/proc/sys/net` follows the thread by itself. /sys does not, and is asked only for what
-//! belongs to the machine.
+//! /sys does not follow the calling thread's network namespace, and is asked only for what belongs to the
+//! machine.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use super::{Once, Snapshot};
 use crate::base::iface::Iface;
 use crate::base::text;
 use crate::doctor::counters::{self, Counters};
-use crate::doctor::facts::{Host, IfaceFacts, IfaceSettings, LinkLocal, Program, Settings, UdpSocket};
+use crate::doctor::facts::{Host, IfaceFacts, IfaceSettings, LinkLocal, Member, Settings, UdpSocket};
 use crate::net::iface;
-use crate::net::privilege::{self, Capability};
+use crate::net::proc::{process, setting, table, tables};
 
 pub use super::rules::read as rules;
-
-/// Programs looked through for a socket, and descriptors of each: a bound, not a limit that is met.
-const PROGRAMS_MAX: usize = 32_768;
-const DESCRIPTORS_MAX: usize = 65_536;
-
-fn read(name: &str) -> Option<String> {
-    fs::read_to_string(format!("/proc/thread-self/net/{name}")).ok()
-}
-
-fn setting<T: FromStr>(path: &str) -> Option<T> {
-    fs::read_to_string(format!("/proc/sys/net/{path}")).ok()?.trim().parse().ok()
-}
 
 fn of_scope(scope: &str) -> IfaceSettings {
     let one = |name: &str| setting(&format!("ipv4/conf/{scope}/{name}"));
@@ -42,10 +28,11 @@ fn of_scope(scope: &str) -> IfaceSettings {
 }
 
 pub fn once() -> Once {
-    let mut members = read("igmp").map(|text| counters::igmp(&text).0);
-    if let Some(text) = read("igmp6") {
-        members.get_or_insert_default().extend(counters::igmp6(&text));
-    }
+    let rows = table("igmp").map(|text| tables::igmp(&text));
+    let rows6 = table("igmp6").map(|text| tables::igmp6(&text));
+    let member = |r: tables::Row| Member { iface: r.name.into(), group: r.group, users: r.users };
+    let members = (rows.is_some() || rows6.is_some())
+        .then(|| rows.into_iter().chain(rows6).flatten().map(member).collect());
     Once { members, settings: settings(), host: host() }
 }
 
@@ -63,7 +50,7 @@ fn settings() -> Settings {
         netdev_max_backlog: setting("core/netdev_max_backlog"),
         ipfrag_high_thresh: setting("ipv4/ipfrag_high_thresh"),
         ipfrag_time_s: setting("ipv4/ipfrag_time"),
-        multicast_vifs: read("ip_mr_vif").map(|t| counters::multicast_vifs(&t)),
+        multicast_vifs: table("ip_mr_vif").map(|t| counters::multicast_vifs(&t)),
     }
 }
 
@@ -77,7 +64,7 @@ fn host() -> Host {
             .or_else(|| variable.map(|v| format!("container={}", text::visible(&v, 40)))),
         wsl: osrelease.contains("microsoft"),
         machine: machine(),
-        default_route: read("route").map(|t| counters::has_default_route(&t)),
+        default_route: table("route").map(|t| counters::has_default_route(&t)),
     }
 }
 
@@ -113,34 +100,30 @@ fn machine() -> Option<String> {
 
 pub fn snapshot(ifaces: &[Iface]) -> Snapshot {
     let mut all = Counters::default();
-    let snmp = read("snmp");
+    let snmp = table("snmp");
     all.read_pairs(snmp.as_deref().unwrap_or_default());
-    all.read_pairs(&read("netstat").unwrap_or_default());
-    all.read_lines(&read("snmp6").unwrap_or_default());
+    all.read_pairs(&table("netstat").unwrap_or_default());
+    all.read_lines(&table("snmp6").unwrap_or_default());
     let mld_queries: HashMap<Arc<str>, u64> = ifaces
         .iter()
         .filter(|i| !i.name.contains('/'))
         .filter_map(|i| {
-            let mut one = Counters::default();
-            one.read_lines(&read(&format!("dev_snmp6/{}", i.name))?);
-            // The line is absent while it is 0.
-            Some((i.name.clone(), one.get("Icmp6InType130").unwrap_or(0)))
+            Some((i.name.clone(), tables::mld_queries(&table(&format!("dev_snmp6/{}", i.name))?)))
         })
         .collect();
-    let own = own_sockets();
-    let sockets = read("udp").map(|text| {
-        let mut list = counters::udp(&text);
-        list.extend(counters::udp(&read("udp6").unwrap_or_default()));
-        list.retain(|s| !own.contains(&s.inode));
-        list
+    let own = process::own();
+    let sockets = table("udp").map(|text| {
+        let text6 = table("udp6").unwrap_or_default();
+        let all = tables::sockets(&text).chain(tables::sockets(&text6));
+        all.filter(|s| !own.contains(&s.inode)).map(socket).collect()
     });
     Snapshot {
         counters: snmp.map(|_| all),
-        softnet: counters::softnet(&read("softnet_stat").unwrap_or_default()),
+        softnet: counters::softnet(&table("softnet_stat").unwrap_or_default()),
         sockets,
         details: iface::details().unwrap_or_default(),
         // At the end too: a query of an old version may come meanwhile.
-        igmp_versions: read("igmp").map(|t| counters::igmp(&t).1).unwrap_or_default(),
+        igmp_versions: table("igmp").map(|t| versions(&t)).unwrap_or_default(),
         mld_queries,
     }
 }
@@ -150,7 +133,7 @@ pub fn iface_facts(facts: IfaceFacts) -> IfaceFacts {
     if name.contains('/') {
         return facts;
     }
-    let flags = read("if_inet6").map(|t| counters::link_locals(&t));
+    let flags = table("if_inet6").map(|t| counters::link_locals(&t));
     // Flags of linux/if_addr.h.
     const DADFAILED: u32 = 0x08;
     const TENTATIVE: u32 = 0x40;
@@ -175,15 +158,18 @@ pub fn iface_facts(facts: IfaceFacts) -> IfaceFacts {
     }
 }
 
-/// The inode of a socket, from where a descriptor's link points to.
-fn socket_inode(link: &fs::DirEntry) -> Option<u64> {
-    let target = fs::read_link(link.path()).ok()?;
-    target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+/// The IGMP version of each interface that has a group, as each has that is up.
+fn versions(text: &str) -> Vec<(Arc<str>, u8)> {
+    let mut all: Vec<(Arc<str>, u8)> =
+        tables::igmp(text).into_iter().filter_map(|r| Some((r.name.into(), r.version?))).collect();
+    all.dedup();
+    all
 }
 
-fn own_sockets() -> HashSet<u64> {
-    let Ok(list) = fs::read_dir("/proc/self/fd") else { return HashSet::new() };
-    list.flatten().filter_map(|l| socket_inode(&l)).collect()
+/// `drops` is of all its time in both fields.
+fn socket(s: tables::Bound) -> UdpSocket {
+    let tables::Bound { local, connected, uid, inode, drops } = s;
+    UdpSocket { local, uid, inode, drops, drops_ever: drops, connected, program: None }
 }
 
 /// Finds who has the sockets on these ports. The descriptors of other users' programs are hidden from
@@ -194,28 +180,8 @@ pub fn name_programs(sockets: &mut [UdpSocket], ports: &[u16]) {
     if inodes.is_empty() {
         return;
     }
-    let needed = [Capability::SysPtrace, Capability::DacReadSearch];
-    let mut found = privilege::with(&needed, move || programs(inodes));
+    let mut found = process::owners(inodes).0.found;
     for s in sockets.iter_mut() {
         s.program = found.remove(&s.inode);
     }
-}
-
-/// The programs that have these sockets open, by inode.
-fn programs(mut wanted: HashSet<u64>) -> HashMap<u64, Program> {
-    let mut found = HashMap::new();
-    let Ok(all) = fs::read_dir("/proc") else { return found };
-    for program in all.flatten().take(PROGRAMS_MAX) {
-        if wanted.is_empty() {
-            break;
-        }
-        let Some(pid) = program.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
-        let Ok(list) = fs::read_dir(program.path().join("fd")) else { continue };
-        for link in list.flatten().take(DESCRIPTORS_MAX) {
-            let Some(inode) = socket_inode(&link).filter(|inode| wanted.remove(inode)) else { continue };
-            let name = fs::read_to_string(program.path().join("comm")).unwrap_or_default();
-            found.insert(inode, Program { pid, name: text::visible(name.trim(), 40) });
-        }
-    }
-    found
 }

@@ -1,8 +1,8 @@
 //! Reading the host and measuring: the only part of the doctor that does I/O.
 //!
 //! A gathering takes the measurement's time and little more: files under /proc, three dumps by rtnetlink,
-//! one program (`nft`, for at most 3 s). It changes nothing but that the groups
-//! asked for are joined meanwhile.
+//! one program (`nft`, for at most 3 s). It changes nothing but that the groups asked for are joined
+//! meanwhile; it sends nothing, unless a self-probe is asked for.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,17 +11,20 @@ use std::time::{Duration, Instant};
 
 use super::counters::Counters;
 use super::facts::{
-    Facts, Host, IfaceFacts, Member, QueryHeard, Refusal, SOURCES_MAX, Settings, Softnet, Source, Target,
-    UdpSocket, Unseen,
+    CarrierLosses, Cut, CutWhy, Facts, Host, IfaceFacts, Member, QueryHeard, Refusal, SOURCES_MAX, Settings,
+    Softnet, Source, Target, UdpSocket, Unseen,
 };
 use crate::base::batch::Batch;
 use crate::base::group::{Endpoint, Membership, MembershipId};
-use crate::base::iface::{Iface, candidates};
+use crate::base::iface::{Iface, IfaceKind, candidates};
+use crate::base::time::Wall;
+use crate::model::memberships::forecast::exempt;
+use crate::model::memberships::timers::Timers;
 use crate::net::iface::Details;
 use crate::net::packet::{self, Look};
 use crate::net::socket::{GroupSocket, SocketOptions};
 use crate::net::wake::Waker;
-use crate::net::{Kind, NetError, iface, route};
+use crate::net::{Kind, NetError, clock, iface, route};
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
@@ -31,6 +34,7 @@ mod imp;
 mod imp;
 #[cfg(any(target_os = "linux", test))]
 mod nft;
+mod probe;
 #[cfg(target_os = "linux")]
 mod rules;
 mod wire;
@@ -53,6 +57,10 @@ pub struct Request {
     pub ifaces: Vec<Arc<str>>,
     /// How long to measure.
     pub window: Duration,
+    /// Whether to send a datagram to each group that stays on this host, and see whether it comes back.
+    pub probe: bool,
+    /// Seconds east of UTC of the local time.
+    pub utc_offset_s: i32,
     /// What whoever asks has seen before.
     pub known: Known,
 }
@@ -64,9 +72,11 @@ pub struct Known {
     pub queries: Vec<QueryHeard>,
     /// How long queries have been listened for, in ns; `None` if they were not.
     pub listened_ns: Option<u64>,
-    /// How often an interface lost its carrier since the groups on it were joined, of each that was
-    /// watched.
-    pub losses: Vec<(Arc<str>, u32)>,
+    /// How often an interface lost its carrier since the groups on it were last reported, with the time since
+    /// now, of each that did.
+    pub losses: Vec<(Arc<str>, CarrierLosses)>,
+    /// When a snooping switch will cut a group.
+    pub cuts: Vec<(Arc<Membership>, Cut)>,
     /// How long after its join a group fell silent, in ns.
     pub silent_after_ns: Vec<(Arc<Membership>, u64)>,
 }
@@ -116,6 +126,7 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
         Ok(()) => looks(request, &ifaces),
         Err(_) => Vec::new(),
     };
+    let joined_at = clock::now().wall;
     let mut groups: Vec<Joined> = request.groups.iter().map(|(m, named)| join(m, *named, &ifaces)).collect();
     let before = imp::snapshot(&ifaces);
     let opened = Instant::now();
@@ -136,6 +147,12 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
     let window = opened.elapsed();
     let known = &request.known;
     let after = imp::snapshot(&ifaces);
+    // When all is counted: it would be counted, too.
+    let mut probes = match request.probe {
+        true => probe::probe(&mut groups, &ifaces, stop).into_iter().map(Some).collect(),
+        false => Vec::new(),
+    };
+    probes.resize(groups.len(), None);
     let now_listed = iface::list().unwrap_or_default();
     let mut facts = Facts {
         window_ns: ns(window),
@@ -151,6 +168,7 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
             (Ok(()), None) => Ok(ns(start.elapsed())),
             (Err(why), None) => Err(why.clone()),
         }),
+        utc_offset_s: request.utc_offset_s,
         supported: cfg!(target_os = "linux"),
         ..Facts::default()
     };
@@ -178,18 +196,52 @@ pub fn gather(request: &Request, stop: &Waker) -> Result<Facts, NetError> {
                 link_local: Default::default(),
                 igmp_version: version,
                 mld_queries: mld,
-                losses_since_join: known.losses.iter().find(|(n, _)| *n == i.name).map(|l| l.1),
+                unreported: known.losses.iter().find(|(n, _)| *n == i.name).map(|l| l.1),
                 iface: i,
             })
         })
         .collect();
     facts.targets = groups.into_iter().map(|g| target(g, &mut looks, &privilege, &now_listed)).collect();
-    for t in &mut facts.targets {
+    let members = facts.members.as_deref().unwrap_or_default();
+    let held =
+        |t: &Target| members.iter().any(|h| h.group == t.membership.group && h.iface == t.membership.iface);
+    let loopback = |t: &Target| {
+        let of = facts.ifaces.iter().find(|i| i.iface.name == t.membership.iface);
+        of.is_some_and(|i| i.iface.kind == IfaceKind::Loopback)
+    };
+    for (t, probe) in facts.targets.iter_mut().zip(probes) {
+        t.probe = probe;
         let silent = known.silent_after_ns.iter().find(|(m, _)| *m == t.membership);
         t.silent_after_ns = silent.map(|s| s.1);
+        let told = known.cuts.iter().find(|(m, _)| *m == t.membership);
+        t.cut = match known.listened_ns {
+            Some(_) => told.map(|c| c.1),
+            None => foretell(t, &facts.queries, &facts.listened, (held(t), loopback(t)), joined_at),
+        };
     }
     (facts.settings, facts.host) = (once.settings, once.host);
     Ok(facts)
+}
+
+/// When a snooping switch will cut a group that was joined just now, if it was listened for long enough to
+/// know that nobody asks.
+fn foretell(
+    t: &Target,
+    queries: &[QueryHeard],
+    listened: &Option<Result<u64, Unseen>>,
+    (held_before, loopback): (bool, bool),
+    joined_at: Wall,
+) -> Option<Cut> {
+    let (m, timers) = (&t.membership, Timers::default());
+    let of_it = |q: &QueryHeard| q.iface == m.iface && q.from.is_ipv4() == m.group.is_ipv4();
+    let Some(Ok(listened)) = listened else { return None };
+    let spared = t.join.is_err() || exempt(m.group, loopback).is_some();
+    if spared || *listened < timers.overdue_ns() || queries.iter().any(of_it) {
+        return None;
+    }
+    // With a group that was joined before, no report left.
+    let at = (!held_before).then(|| Wall(joined_at.0.saturating_add(timers.membership_ns() as i64)));
+    Some(Cut { why: CutWhy::NoQuerier(*listened), at })
 }
 
 /// Queries known before, as much older as this took, and those of the looks.
@@ -322,6 +374,8 @@ fn target(
         elsewhere,
         route: route::to(m.group).ok(),
         silent_after_ns: None,
+        cut: None,
+        probe: None,
         membership: g.membership,
     }
 }

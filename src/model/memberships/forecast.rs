@@ -194,7 +194,12 @@ impl Link {
         Forecast::Holds { asked, until: asked.mono.plus(timers.membership_ns()) }
     }
 
-    /// The last moment at which a switch has certainly heard that this host wants the group.
+    /// The last moment at which a switch has certainly heard that this host wants the group; `None` if that
+    /// was before anybody watched, or cannot be told.
+    pub fn reported(&self, group: IpAddr) -> Option<Stamp> {
+        self.refreshed(group, self.last_asked(group), self.ear(group))
+    }
+
     fn refreshed(&self, group: IpAddr, asked: Option<Stamp>, ear: Ear) -> Option<Stamp> {
         let joined = self.watched.get(&group).and_then(|w| w.joined);
         // When another program held the group before, no report left with the join.

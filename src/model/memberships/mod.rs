@@ -5,7 +5,7 @@
 //! ([`Model::host_joins`]), and the rows of the model itself. None of them is needed for another.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ use timers::Timers;
 const FOLLOW_EVERY_NS: u64 = SECOND_NS;
 /// Members that no querier asks for are forgotten after this long, in ns.
 const FORGET_MEMBERS_NS: u64 = 1800 * SECOND_NS;
+/// Losses of its carrier that are remembered of an interface.
+const LOSSES_MAX: usize = 256;
 
 /// One family of an interface.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +90,8 @@ pub struct Link {
     wire: Option<Stamp>,
     addresses: Vec<IpAddr>,
     watched: BTreeMap<IpAddr, Watched>,
+    /// When its carrier was lost, the oldest first; at most [`LOSSES_MAX`], the newest.
+    carrier_losses: VecDeque<Mono>,
 }
 
 impl Link {
@@ -101,7 +105,15 @@ impl Link {
             wire: None,
             addresses: Vec::new(),
             watched: BTreeMap::new(),
+            carrier_losses: VecDeque::new(),
         }
+    }
+
+    /// How often its carrier was lost after this moment, or ever since somebody watched, and when last. Linux
+    /// sends MLD reports anew when it is back, but no IGMP report.
+    pub fn carrier_losses(&self, after: Option<Mono>) -> Option<(usize, Mono)> {
+        let later = self.carrier_losses.iter().filter(|&&at| after.is_none_or(|a| at > a));
+        Some((later.count(), *self.carrier_losses.back()?)).filter(|(n, _)| *n > 0)
     }
 
     fn know(&mut self, iface: &Iface) {
@@ -221,6 +233,15 @@ impl Model {
     /// interface is not known.
     pub fn forecast(&self, iface: &str, group: IpAddr) -> Option<Forecast> {
         Some(self.memberships.link(iface)?.forecast(group, self.now.mono))
+    }
+
+    /// An interface lost its carrier.
+    pub fn carrier_lost(&mut self, iface: &Arc<str>, now: Now) {
+        let losses = &mut self.memberships.link_mut(iface).carrier_losses;
+        if losses.len() >= LOSSES_MAX {
+            losses.pop_front();
+        }
+        losses.push_back(now.mono);
     }
 
     /// Whether IGMP and MLD are heard from the wire of an interface from now on, or no more.

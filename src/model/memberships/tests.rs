@@ -160,6 +160,29 @@ fn traffic_that_goes_on_past_the_time_is_told_and_the_forecast_is_over() {
 }
 
 #[test]
+fn a_carrier_loss_counts_until_a_report_of_the_group_leaves() {
+    let mut s = Story::new("239.1.1.1", true);
+    let group = "239.1.1.1".parse().unwrap();
+    let unreported = |s: &Story| {
+        let link = s.model.memberships().link("eth0").unwrap();
+        link.carrier_losses(link.reported(group).map(|r| r.mono)).map(|(n, _)| n)
+    };
+    s.to(5, true);
+    assert_eq!(unreported(&s), None);
+    s.model.carrier_lost(&s.eth0.clone(), now(5));
+    s.model.carrier_lost(&s.eth0.clone(), now(6));
+    assert_eq!(unreported(&s), Some(2));
+    s.model.rejoined(MembershipId(0), "the carrier is back", now(7));
+    assert_eq!(unreported(&s), None);
+    // Another program had it before: joining anew reports nothing.
+    let mut s = Story::new("239.1.1.1", true);
+    s.model.host_joins(reading(0, 2, "239.1.1.1", None), now(0));
+    s.model.carrier_lost(&s.eth0.clone(), now(5));
+    s.model.rejoined(MembershipId(0), "the carrier is back", now(7));
+    assert_eq!(unreported(&s), Some(1));
+}
+
+#[test]
 fn a_group_without_traffic_gives_no_verdict() {
     let mut s = Story::new("239.1.1.1", true);
     s.to(280, false);

@@ -1,16 +1,16 @@
 //! Linux: the tables put together.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::GROUPS_MAX;
-use super::parse::{self, Bound, Filtered, Row};
-use super::process::Processes;
 use crate::base::joined::{Holder, HostJoins, JoinedGroup, JoinedIface, JoinedSource};
 use crate::base::registry::Registry;
+use crate::net::proc::process::Processes;
+use crate::net::proc::tables::{self, Bound, Filtered, Row};
+use crate::net::proc::{setting, table};
 
 /// What changes rarely or costs much (settings, sockets, processes) is read this often at most, unless
 /// a group is new.
@@ -34,16 +34,11 @@ pub struct Tables {
     seldom_at: Option<Instant>,
 }
 
-/// A thread may live in another network namespace than its process.
-fn table(name: &str) -> Option<String> {
-    fs::read_to_string(format!("/proc/thread-self/net/{name}")).ok()
-}
-
 impl Tables {
     pub fn read(&mut self) -> Option<HostJoins> {
-        let mut rows = parse::igmp(&table("igmp")?);
+        let mut rows = tables::igmp(&table("igmp")?);
         // Without IPv6 in the kernel there is no such table.
-        rows.extend(table("igmp6").map(|t| parse::igmp6(&t)).unwrap_or_default());
+        rows.extend(table("igmp6").map(|t| tables::igmp6(&t)).unwrap_or_default());
         let left_out = rows.len().saturating_sub(GROUPS_MAX);
         rows.truncate(GROUPS_MAX);
         let mut groups: Vec<IpAddr> = rows.iter().map(|r| r.group).collect();
@@ -56,8 +51,8 @@ impl Tables {
             self.read_forced(&rows);
             self.known = groups;
         }
-        let mut filters = table("mcfilter").map(|t| parse::filters(&t)).unwrap_or_default();
-        filters.extend(table("mcfilter6").map(|t| parse::filters(&t)).unwrap_or_default());
+        let mut filters = table("mcfilter").map(|t| tables::filters(&t)).unwrap_or_default();
+        filters.extend(table("mcfilter6").map(|t| tables::filters(&t)).unwrap_or_default());
         let sees_all_processes = self.processes.sees_all();
         Some(HostJoins { ifaces: self.put_together(rows, &filters), left_out, sees_all_processes })
     }
@@ -78,7 +73,7 @@ impl Tables {
                 JoinedIface {
                     igmp_forced,
                     mld_forced,
-                    mld_queries: counters.map(|t| parse::mld_queries(&t)),
+                    mld_queries: counters.map(|t| tables::mld_queries(&t)),
                     ..JoinedIface::none(Arc::from(row.name.as_str()))
                 }
             });
@@ -111,13 +106,13 @@ impl Tables {
         }
         let mut found: Vec<(IpAddr, Bound)> = Vec::new();
         let texts: Vec<String> = ["udp", "udp6"].iter().filter_map(|name| table(name)).collect();
-        for bound in texts.iter().flat_map(|t| parse::sockets(t)) {
-            if groups.binary_search(&bound.address).is_ok() {
-                found.push((bound.address, bound));
-            } else if bound.address.is_unspecified() {
-                let of_port = ports.get(&bound.port).into_iter().flatten();
+        for bound in texts.iter().flat_map(|t| tables::sockets(t)) {
+            if groups.binary_search(&bound.local.ip).is_ok() {
+                found.push((bound.local.ip, bound));
+            } else if bound.local.ip.is_unspecified() {
+                let of_port = ports.get(&bound.local.port).into_iter().flatten();
                 // An IPv6 wildcard may hold groups of both families.
-                let fits = of_port.filter(|g| bound.address.is_ipv6() || g.is_ipv4());
+                let fits = of_port.filter(|g| bound.local.ip.is_ipv6() || g.is_ipv4());
                 found.extend(fits.map(|g| (*g, bound)));
             }
         }
@@ -127,8 +122,8 @@ impl Tables {
         for (group, bound) in found {
             let list = self.holders.entry(group).or_default();
             let holder = Holder {
-                port: bound.port,
-                by_address: bound.address == group,
+                port: bound.local.port,
+                by_address: bound.local.ip == group,
                 uid: bound.uid,
                 process: self.processes.of(bound.inode),
             };
@@ -140,8 +135,7 @@ impl Tables {
 
     fn read_forced(&mut self, rows: &[Row]) {
         let setting = |family: &str, scope: &str, name: &str| -> u8 {
-            let path = format!("/proc/sys/net/{family}/conf/{scope}/{name}");
-            fs::read_to_string(path).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
+            setting(&format!("{family}/conf/{scope}/{name}")).unwrap_or(0)
         };
         // Either of the two counts.
         let of = |family: &str, name: &str, iface: &str| match setting(family, "all", name) {

@@ -8,10 +8,6 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(any(target_os = "linux", test))]
-mod parse;
-#[cfg(target_os = "linux")]
-mod process;
 
 use crate::base::joined::HostJoins;
 

@@ -480,7 +480,12 @@ impl Pane for Groups {
             Some((advice(g, compared, ctx)?, style))
         };
         let shown_group = at.group(ctx).filter(|g| self.shows(g, at));
-        let advice = shown_group.and_then(|g| foretold(g).or_else(|| stands(g)));
+        // Its row has room for a word of it only.
+        let untold = |g: &Group| {
+            let found = ctx.model.filter_untold(&g.membership)?;
+            Some((format!("source filter: {found}"), ctx.theme.silent))
+        };
+        let advice = shown_group.and_then(|g| foretold(g).or_else(|| stands(g)).or_else(|| untold(g)));
         let mut table = inner;
         if let Some((text, style)) = advice {
             let lines = wrap(&text, inner.width.saturating_sub(4) as usize);

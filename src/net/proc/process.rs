@@ -3,14 +3,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::sync::Arc;
 
 use crate::base::joined::Process;
+use crate::base::text;
 use crate::net::privilege::{self, Capability};
 
 /// Processes looked into in one search, and descriptors in all.
 const PROCESSES_MAX: usize = 8_192;
 const DESCRIPTORS_MAX: usize = 262_144;
+/// Characters kept of a name: the kernel has 15.
+const NAME_MAX: usize = 40;
 
 /// Sockets' owners, as far as they were found.
 #[derive(Debug, Default)]
@@ -38,16 +40,11 @@ impl Processes {
         self.found.retain(|inode, _| wanted.contains(inode));
         self.unseen.retain(|inode| wanted.contains(inode));
         let fresh = |inode: &u64| !self.found.contains_key(inode) && !self.unseen.contains(inode);
-        let mut missing: HashSet<u64> = wanted.iter().copied().filter(fresh).collect();
+        let missing: HashSet<u64> = wanted.iter().copied().filter(fresh).collect();
         if missing.is_empty() {
             return;
         }
-        // What other users' processes have open is hidden from whoever lacks CAP_SYS_PTRACE.
-        let needed = [Capability::SysPtrace, Capability::DacReadSearch];
-        let (Searched { found, denied }, missing) = privilege::with(&needed, move || {
-            let result = search(&mut missing);
-            (result, missing)
-        });
+        let (Searched { found, denied }, missing) = owners(missing);
         self.denied = denied;
         self.found.extend(found);
         self.unseen.extend(missing);
@@ -56,10 +53,30 @@ impl Processes {
 
 /// What a search brought to light.
 #[derive(Debug, Default)]
-struct Searched {
-    found: HashMap<u64, Process>,
+pub struct Searched {
+    /// The processes, by the sockets' inodes.
+    pub found: HashMap<u64, Process>,
     /// Whether a process could not be looked into.
-    denied: bool,
+    pub denied: bool,
+}
+
+/// Looks for the processes that have these sockets open; gives back those that were not found, too.
+pub fn owners(mut missing: HashSet<u64>) -> (Searched, HashSet<u64>) {
+    // What other users' processes have open is hidden from whoever lacks CAP_SYS_PTRACE.
+    let needed = [Capability::SysPtrace, Capability::DacReadSearch];
+    privilege::with(&needed, move || (search(&mut missing), missing))
+}
+
+/// The sockets of this process.
+pub fn own() -> HashSet<u64> {
+    let Ok(list) = fs::read_dir("/proc/self/fd") else { return HashSet::new() };
+    list.flatten().filter_map(|d| inode(&d)).collect()
+}
+
+/// The inode of a socket, from where a descriptor's link points to.
+fn inode(descriptor: &fs::DirEntry) -> Option<u64> {
+    let target = fs::read_link(descriptor.path()).ok()?;
+    target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// Looks into every process for these sockets, and takes those found out of the list.
@@ -83,10 +100,7 @@ fn search(missing: &mut HashSet<u64>) -> Searched {
                 return result;
             }
             left -= 1;
-            let Ok(target) = fs::read_link(descriptor.path()) else { continue };
-            let inode =
-                target.to_str().and_then(|t| t.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-            if let Some(inode) = inode
+            if let Some(inode) = inode(&descriptor)
                 && missing.remove(&inode)
             {
                 let process = process.get_or_insert_with(|| named(pid));
@@ -99,5 +113,6 @@ fn search(missing: &mut HashSet<u64>) -> Searched {
 
 fn named(pid: u32) -> Process {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    Process { pid, name: Arc::from(name.trim_end()) }
+    // Any program may call itself anything.
+    Process { pid, name: text::visible(name.trim_end(), NAME_MAX).into() }
 }

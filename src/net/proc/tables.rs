@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::base::group::Endpoint;
+
 /// Ticks of a second in these texts (USER_HZ).
 const TICKS: u64 = 100;
 /// IPv6: a timer runs (MAF_TIMER_RUNNING), and this host sent the last report (MAF_LAST_REPORTER).
@@ -12,33 +14,50 @@ const LAST_REPORTER: u32 = 2;
 /// A line of /proc/net/igmp or igmp6.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
+    /// The interface's index.
     pub ifindex: u32,
+    /// Its name.
     pub name: String,
     /// The version in force; IPv4 only.
     pub version: Option<u8>,
+    /// The group.
     pub group: IpAddr,
+    /// Sockets that joined it.
     pub users: u32,
+    /// Time until it is reported, in ns, while a report is due.
     pub timer_ns: Option<u64>,
+    /// Whether this host sent the last report of an old version.
     pub last_reporter: bool,
 }
 
 /// A line of /proc/net/mcfilter or mcfilter6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filtered {
+    /// The interface's index.
     pub ifindex: u32,
+    /// The group.
     pub group: IpAddr,
+    /// A source that somebody names.
     pub source: IpAddr,
+    /// Sockets that let it through.
     pub include: u32,
+    /// Sockets that keep it out.
     pub exclude: u32,
 }
 
 /// A line of /proc/net/udp or udp6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
-    pub address: IpAddr,
-    pub port: u16,
+    /// What it is bound to.
+    pub local: Endpoint,
+    /// Connected to a peer, and so deaf to others.
+    pub connected: bool,
+    /// The user's number.
     pub uid: u32,
+    /// The socket's inode.
     pub inode: u64,
+    /// Datagrams dropped since it was made.
+    pub drops: u64,
 }
 
 fn hex32(text: &str) -> Option<u32> {
@@ -152,14 +171,20 @@ pub fn filters(text: &str) -> Vec<Filtered> {
 pub fn sockets(text: &str) -> impl Iterator<Item = Bound> + '_ {
     let row = |line: &str| {
         let mut words = line.split_whitespace();
-        let (address, port) = words.nth(1)?.rsplit_once(':')?;
-        let address = if address.len() == 8 { native_v4(address) } else { native_v6(address) }?;
-        let port = u16::from_str_radix(port, 16).ok()?;
-        let uid = words.nth(5)?.parse().ok()?;
+        let (local, remote) = (endpoint(words.nth(1)?)?, endpoint(words.next()?)?);
+        let uid = words.nth(4)?.parse().ok()?;
         let inode = words.nth(1)?.parse().ok()?;
-        Some(Bound { address, port, uid, inode })
+        let drops = words.nth(2)?.parse().ok()?;
+        Some(Bound { local, connected: remote.port != 0, uid, inode, drops })
     };
     text.lines().filter_map(row)
+}
+
+/// An address and a port, as sockets have them there.
+fn endpoint(text: &str) -> Option<Endpoint> {
+    let (address, port) = text.rsplit_once(':')?;
+    let address = if address.len() == 8 { native_v4(address) } else { native_v6(address) }?;
+    Some(Endpoint::new(address, u16::from_str_radix(port, 16).ok()?))
 }
 
 /// Reads the MLD queries received (ICMPv6 type 130) from /proc/net/dev_snmp6/IF. The kernel leaves the
@@ -229,12 +254,13 @@ mod tests {
     #[test]
     fn sockets_are_read_with_owner_and_inode() {
         let text = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops            \n  \
-                    812: 010101EF:138C 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 48213 2 0000000000000000 0        \n";
+                    812: 010101EF:138C 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 48213 2 0000000000000000 88       \n";
         let found: Vec<Bound> = sockets(text).collect();
-        assert_eq!(found, [Bound { address: ip("239.1.1.1"), port: 5004, uid: 1000, inode: 48_213 }]);
-        let text = "  812: 000015FF000000000000000001000000:138C 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 5 2 0000000000000000 0\n";
+        let local = Endpoint::new(ip("239.1.1.1"), 5004);
+        assert_eq!(found, [Bound { local, connected: false, uid: 1000, inode: 48_213, drops: 88 }]);
+        let text = "  812: 000015FF000000000000000001000000:138C 00000000000000000000000001000000:1F90 07 00000000:00000000 00:00000000 00000000     0        0 5 2 0000000000000000 0\n";
         let found: Vec<Bound> = sockets(text).collect();
-        assert_eq!(found[0].address, ip("ff15::1"));
+        assert_eq!((found[0].local.ip, found[0].connected), (ip("ff15::1"), true));
     }
 
     #[test]
