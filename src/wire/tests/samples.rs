@@ -79,6 +79,8 @@ const ROWS: &[Row] = &[
     ("sacn-terminated", "239.255.0.7", 5568, "sacn", Certain, "sACN univ 7  \"Desk A\"  prio 100  seq 42  terminated  24 ch  max 0@1"),
     ("sadp-probe", "239.255.255.250", 37020, "sadp", Certain, "SADP Probe  inquiry"),
     ("sap-aes67", "239.255.255.255", 9875, "sap", Certain, "SAP announce  \"Studio A\"  239.69.1.1:5004  L24/48000/2  ptime 1  ptp 00-1D-C1-FF-FE-12-34-56:0"),
+    ("sap-bomb", "224.2.127.254", 9875, "sap", Certain, "SAP announce  compressed, not opened: more than 32 KiB, from 192.168.1.1"),
+    ("sap-compressed", "224.2.127.254", 9875, "sap", Certain, "SAP announce  \"Studio A\"  239.69.1.1:5004  L24/48000/2  ptime 1  ptp 00-1D-C1-FF-FE-12-34-56:0"),
     ("sap-delete", "224.2.127.254", 9875, "sap", Certain, "SAP delete  session - 1311738121 192.168.1.1"),
     ("sap-encrypted", "224.2.127.254", 9875, "sap", Likely, "SAP announce  encrypted, from 10.1.1.1"),
     ("sap-v6-auth", "ff0e::2:7ffe", 9875, "sap", Certain, "SAP announce  \"Call\"  [ff15::101]:5100  MP2T  +1 media"),

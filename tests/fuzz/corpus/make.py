@@ -6,7 +6,7 @@ parsers are not tested against themselves. `make.py check` wraps them in UDP wit
 tshark name and dissect each one; `make.py check WORD` prints the dissection of those named so.
 `make.py capture FILE` writes all of them into one pcap file, a millisecond apart.
 """
-import os, struct, subprocess, sys, tempfile
+import os, struct, subprocess, sys, tempfile, zlib
 from struct import pack
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -108,6 +108,8 @@ sample("sap-v6-auth", bytes([0x30, 2]) + pack(">H", 0x77) + bytes.fromhex("fe800
        + b"\x20\0AUTHXX"[:8] + b"v=0\r\no=jdoe 3724394400 3724394405 IN IP6 2001:db8::1\r\ns=Call\r\nc=IN IP6 ff15::101/3\r\n"
        b"t=0 0\r\nm=video 5100/2 RTP/AVP 33\r\na=source-filter: incl IN IP6 ff15::101 2001:db8::1\r\nm=audio 0 RTP/AVP 0\r\n", 9875, "sap")
 sample("sap-encrypted", bytes([0x22, 0]) + pack(">H", 0x1001) + bytes([10, 1, 1, 1]) + bytes(range(40)), 9875, "sap")
+sample("sap-compressed", bytes([0x21, 0]) + pack(">H", 0xBEEF) + bytes([192, 168, 1, 1]) + zlib.compress(b"application/sdp\0" + AES67), 9875, "sap")
+sample("sap-bomb", bytes([0x21, 0]) + pack(">H", 0xB0B) + bytes([192, 168, 1, 1]) + zlib.compress(b"v=0\r\n" + b"a=x\r\n" * 200_000, 9), 9875, "sap")
 sample("sdp-bare", AES67, 9999, "udp")
 
 # --- RTP, RTCP (RFC 3550) ---------------------------------------------------------------------
