@@ -3,6 +3,7 @@
 mod announced;
 mod doctor;
 mod feeds;
+mod hostile;
 mod keys;
 mod network;
 mod screens;
