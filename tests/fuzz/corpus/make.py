@@ -358,6 +358,46 @@ PACKETS["eigrp-hello"] = (ipv4(88, bytes([224, 0, 0, 10]), with_sum(pack(">BBHII
                                + pack(">HHBBBBBBH", 1, 12, 1, 0, 1, 0, 0, 0, 15), 2), ttl=2), "eigrp")
 
 
+# --- Sequences of payloads, as tests/fuzz/sequence.rs reads them ---------------------------------
+def said(payload, ms=7):
+    return bytes([len(payload), ms]) + payload
+
+
+def counted(n, place=8, step=1):
+    return b"".join(bytes([255, min(200, n - i), place, step]) for i in range(0, n, 200))
+
+
+HEAD = bytes.fromhex("6d1ec70093a855f2") + pack(">I", 1000) + bytes.fromhex("d00df00d77310c")
+SEQUENCES = {
+    # A counter of four bytes at 8, with 3 lost and one twice.
+    "counter-lost": b"\0" + said(HEAD) + counted(700) + counted(1, step=4) + counted(1, step=0) + counted(300),
+    "counter-step-4": b"\0" + said(HEAD) + counted(600, step=4),
+    "counter-carries": b"\0" + said(HEAD[:8] + pack(">I", 0xFF80) + HEAD[12:]) + counted(900),
+    "counter-breaks": b"\0" + said(HEAD) + counted(200) + b"".join(said(bytes((i * k * 77 + k) & 0xFF for k in range(20))) for i in range(40)),
+    "constant": b"\0" + said(HEAD) + counted(600, step=0),
+    "pinned": b"\x04\x08\x03" + said(HEAD) + counted(100) + counted(2, step=9) + counted(50),
+    "switched-off": b"\x01" + said(HEAD) + counted(300),
+    "rtp-restarts": b"\0" + said(bytes([0x80, 96, 0xFF, 0xF0]) + bytes(8) + b"media") + counted(60, place=0)
+    + said(bytes([0x80, 96, 0, 9]) + bytes(8) + b"again") + counted(60, place=0),
+    "transport-stream": b"\0" + b"".join(said(bytes([0x47, 1, 0, 0x10 | i & 15]) + bytes([i]) * 184) for i in range(30) if i != 9),
+    "ends-in-the-middle": b"\0" + said(HEAD)[:9],
+}
+
+
+def fragments(name_):
+    packet = PACKETS[name_][0]
+    return pack(">H", len(packet)) + packet
+
+
+FRAGMENTS = {
+    "ipv4-in-order": fragments("ipv4-first-fragment") + fragments("ipv4-later-fragment"),
+    "ipv4-turned-round": fragments("ipv4-later-fragment") + fragments("ipv4-first-fragment"),
+    "ipv4-twice": fragments("ipv4-first-fragment") * 2 + fragments("ipv4-later-fragment") * 2,
+    "ipv6-part": fragments("ipv6-fragment") * 3,
+    "whole-ones": fragments("ipv4-udp") + fragments("ipv6-udp"),
+}
+
+
 def check_packets():
     bad = 0
     for n, (packet, want) in PACKETS.items():
@@ -400,6 +440,11 @@ def main():
         os.makedirs(os.path.join(HERE, "packet"), exist_ok=True)
         with open(os.path.join(HERE, "packet", n + ".bin"), "wb") as f:
             f.write(packet)
+    for folder, all_ in (("sequence", SEQUENCES), ("fragments", FRAGMENTS)):
+        os.makedirs(os.path.join(HERE, folder), exist_ok=True)
+        for n, content in all_.items():
+            with open(os.path.join(HERE, folder, n + ".bin"), "wb") as f:
+                f.write(content)
     os.makedirs(OUT, exist_ok=True)
     for n, (payload, *_) in SAMPLES.items():
         with open(os.path.join(OUT, n + ".bin"), "wb") as f:
