@@ -37,6 +37,10 @@ struct Narrow {
     value: u8,
 }
 
+/// Bytes that a PID costs.
+#[cfg(test)]
+pub(crate) const NARROW_BYTES: usize = size_of::<Narrow>();
+
 /// The state of all streams of a source.
 #[derive(Clone, Debug, Default)]
 pub struct Continuity {

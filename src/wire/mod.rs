@@ -42,6 +42,7 @@ pub mod rtp;
 pub mod rtps;
 pub mod sap;
 pub mod sdp;
+pub mod sections;
 pub mod ssdp;
 pub mod ssmping;
 pub mod text;

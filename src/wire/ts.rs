@@ -20,9 +20,9 @@
 
 use std::ops::Range;
 
-use crate::wire::psi;
 use crate::wire::read::{Line, Tree, be16, be32, line, put, u8_at};
 use crate::wire::{Confidence, Field, Hint, Protocol, SeqSample, rtp};
+use crate::wire::{psi, sections};
 
 /// Length of a packet without what stands before or behind it.
 pub const PACKET: usize = 188;
@@ -157,6 +157,12 @@ fn within(b: &[u8]) -> Range<usize> {
     }
 }
 
+/// Whether a payload of a protocol carries a transport stream: its own, or RTP of payload type 33.
+pub fn carried_by(p: &Protocol, payload: &[u8]) -> bool {
+    std::ptr::eq(p, &PROTOCOL)
+        || std::ptr::eq(p, &rtp::PROTOCOL) && u8_at(payload, 1).is_some_and(|b| b & 0x7f == 33)
+}
+
 /// Whether this is a transport stream that RTP carries, with its number of packets.
 pub(crate) fn in_rtp(payload: &[u8], cut: bool) -> bool {
     if cut {
@@ -202,7 +208,8 @@ pub(crate) fn summary(b: &[u8], l: &mut Line<'_>) {
     for p in packets(b) {
         for table in psi::tables(b, &p) {
             tables = true;
-            psi::put(&table, l);
+            let later = || sections::joined(b, &p, packets(b)).and_then(|(s, _)| psi::whole(p.pid, &s));
+            psi::put(&table.crc.is_none().then(later).flatten().unwrap_or(table), l);
         }
     }
     // The tables name the PIDs better than their numbers do.
@@ -272,6 +279,17 @@ fn packet_fields(t: &mut Tree<'_>, p: &Packet) -> Option<()> {
     }
     for table in psi::tables(b, p) {
         psi::fields(t, &table);
+        let Some((section, n)) = table.crc.is_none().then(|| sections::joined(b, p, packets(b))).flatten()
+        else {
+            continue;
+        };
+        if let Some(whole) = psi::whole(p.pid, &section) {
+            t.add(table.range.clone(), "joined", format_args!("{} bytes from {n} packets", section.len()));
+            t.unpacked(table.range, &section, |t| {
+                psi::fields(t, &whole);
+                Some(())
+            });
+        }
     }
     Some(())
 }
