@@ -129,12 +129,15 @@ pub struct SeqSample {
     /// The sender says that the numbering starts anew here: what lies between this number and the
     /// one before is no loss.
     pub restart: bool,
+    /// A mark of the bytes that the number came with, 0 if there is none: where a number of few bits comes
+    /// again, it tells the same packet once more from one that is whole turns of the counter later.
+    pub mark: u16,
 }
 
 impl SeqSample {
     /// One number that carries on from the one before.
     pub fn one(stream: u64, value: u64, bits: u8) -> Self {
-        SeqSample { stream, value, bits, count: 1, restart: false }
+        SeqSample { stream, value, bits, count: 1, restart: false, mark: 0 }
     }
 }
 
