@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use crate::base::group::Endpoint;
 
+pub mod babel;
 pub mod cbor;
 pub mod cluster;
 pub mod coap;
@@ -35,6 +36,7 @@ pub mod psi;
 pub mod ptp;
 pub mod read;
 pub mod reassembly;
+pub mod ripng;
 pub mod router;
 pub mod routing;
 pub mod rtcp;
@@ -215,6 +217,8 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &router::HSRP,
     &router::GLBP,
     &router::RIP,
+    &ripng::PROTOCOL,
+    &babel::PROTOCOL,
     &cluster::GANGLIA,
     &cluster::TOTEM,
     &cluster::MAVLINK,

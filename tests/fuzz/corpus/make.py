@@ -278,6 +278,25 @@ sample("glbp-hello", bytes([1, 0]) + pack(">HH", 5, 0) + bytes.fromhex("00112233
 sample("rip-request", bytes([1, 2, 0, 0]) + pack(">HHIIII", 0, 0, 0, 0, 0, 16), 520, "rip")
 sample("rip-response", bytes([2, 2, 0, 0]) + pack(">HHIIII", 2, 0, 0x0A010000, 0xFFFF0000, 0, 1)
        + pack(">HHIIII", 2, 0, 0x0A020000, 0xFFFFFF00, 0, 16), 520, "rip")
+V6NET = bytes.fromhex("20010db8000100000000000000000000")
+LINK = bytes.fromhex("fe80000000000000021dc1fffe123456")
+sample("ripng-request", bytes([1, 1, 0, 0]) + bytes(16) + pack(">HBB", 0, 0, 16), 521, "ripng")
+sample("ripng-response", bytes([2, 1, 0, 0]) + V6NET + pack(">HBB", 7, 48, 2) + LINK + pack(">HBB", 0, 0, 255)
+       + V6NET[:6] + b"\0\2" + bytes(8) + pack(">HBB", 0, 64, 16), 521, "ripng")
+
+
+def tlv(kind, value):
+    return bytes([kind, len(value)]) + value
+
+
+def babel(*tlvs):
+    body_ = b"".join(tlvs)
+    return pack(">BBH", 42, 2, len(body_)) + body_
+
+
+sample("babel-hello", babel(tlv(4, pack(">HHH", 0, 4711, 400)), tlv(5, pack(">BBHH", 3, 0, 256, 1200) + LINK[8:]), b"\0", tlv(1, bytes(2))), 6696, "babel")
+sample("babel-update", babel(tlv(6, bytes(2) + LINK[8:]), tlv(7, bytes([3, 0]) + LINK[8:]), tlv(8, pack(">BBBBHHH", 2, 0, 48, 0, 1600, 9, 96) + V6NET[:6]),
+                             tlv(8, pack(">BBBBHHH", 1, 0, 24, 0, 1600, 9, 0xFFFF) + bytes([10, 1, 2])), tlv(9, bytes([0, 0]))), 6696, "babel")
 
 
 # --- IP packets (RFC 791, 8200), with IGMP (RFC 9776) and MLD (RFC 9777) ------------------------
