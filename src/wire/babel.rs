@@ -24,6 +24,7 @@ const SHOWN: usize = 3;
 pub static PROTOCOL: Protocol = Protocol {
     id: "babel",
     name: "Babel",
+    mark: "2a 02 at offset 0 and a body that adds up, on port 6696",
     detect,
     preview,
     fields: |b| Tree::of(b, fields),

@@ -165,6 +165,8 @@ pub struct Protocol {
     pub id: &'static str,
     /// The name shown.
     pub name: &'static str,
+    /// What its payloads are told by, in words.
+    pub mark: &'static str,
     /// Whether the payload is of this protocol, and how sure that is.
     pub detect: fn(&[u8], &Hint) -> Option<Confidence>,
     /// One line that says what the datagram is, appended to the string.

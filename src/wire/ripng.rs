@@ -22,8 +22,15 @@ const UNREACHABLE: u8 = 16;
 const NEXT_HOP: u8 = 255;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "ripng", name: "RIPng", detect, preview, fields: |b| Tree::of(b, fields), sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "ripng",
+    name: "RIPng",
+    mark: "version 1 and routes of 20 bytes to the end, on port 521",
+    detect,
+    preview,
+    fields: |b| Tree::of(b, fields),
+    sequence: None,
+};
 
 struct Route {
     at: usize,

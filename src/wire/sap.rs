@@ -28,7 +28,15 @@ pub const OPENED_MAX: usize = 32 << 10;
 const PEEKED: usize = 128;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol = Protocol { id: "sap", name: "SAP", detect, preview, fields, sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "sap",
+    name: "SAP",
+    mark: "version 1 at offset 0 and a session description behind the header",
+    detect,
+    preview,
+    fields,
+    sequence: None,
+};
 
 /// An announcement, or the end of one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,8 +34,15 @@ pub const NULL_PID: u16 = 0x1fff;
 const PIDS_MAX: usize = 16;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "mpegts", name: "MPEG-TS", detect, preview, fields, sequence: Some(sequence) };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "mpegts",
+    name: "MPEG-TS",
+    mark: "47 at the head of every packet of 188, 192 or 204 bytes",
+    detect,
+    preview,
+    fields,
+    sequence: Some(sequence),
+};
 
 /// The header of a transport packet and what its adaptation field says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -135,7 +135,7 @@ fn what(g: &Group, s: &Source, ctx: &Ctx<'_>) -> Row {
     }
     let sure = protocol.map_or("", |(_, sure)| reading::confidence(sure));
     row.push(1, "", sure, theme.dim);
-    row.push(3, "", reading::reason(s, &g.rules), theme.dim);
+    row.push(3, "", reading::reason(s, &g.rules, g.membership.port), theme.dim);
     row
 }
 

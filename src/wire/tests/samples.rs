@@ -134,6 +134,31 @@ fn every_sample_has_a_row_and_every_protocol_a_sample() {
 }
 
 #[test]
+fn every_protocol_says_what_it_is_told_by() {
+    for (i, p) in crate::wire::PROTOCOLS.iter().enumerate() {
+        assert!(p.mark.len() > 10 && p.mark.chars().count() <= 72, "{}: {:?}", p.id, p.mark);
+        assert!(crate::wire::PROTOCOLS[i + 1..].iter().all(|q| q.mark != p.mark), "{}: as another's", p.id);
+    }
+}
+
+/// Where a mark names bytes at an offset, every certain sample has them there.
+#[test]
+fn marks_that_name_bytes_are_true() {
+    let mut held = 0;
+    for &(name, group, port, id, confidence, _) in ROWS {
+        let (p, b) = (by_id(id).unwrap(), sample(name));
+        let Some((text, at)) = p.mark.strip_prefix('“').and_then(|m| m.split_once("” at offset ")) else {
+            continue;
+        };
+        let Ok(at) = at.parse::<usize>() else { continue };
+        assert_eq!(confidence, Certain);
+        assert!(b[at..].starts_with(text.as_bytes()), "{name} to {group}:{port}: {:?}", p.mark);
+        held += 1;
+    }
+    assert!(held > 10, "{held} marks were looked at");
+}
+
+#[test]
 fn ids_are_words_and_belong_to_one_protocol_each() {
     for (i, p) in crate::wire::PROTOCOLS.iter().enumerate() {
         assert!(p.id.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'), "{}", p.id);
