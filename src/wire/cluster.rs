@@ -49,7 +49,7 @@ pub static HAZELCAST: Protocol = Protocol {
 pub static LCM: Protocol = Protocol {
     id: "lcm",
     name: "LCM",
-    mark: "“LC02” or “LC03” at offset 0",
+    mark: "LC02 or LC03 at offset 0",
     detect: detect_lcm,
     preview: preview_lcm,
     fields: |b| Tree::of(b, fields_lcm),

@@ -26,7 +26,7 @@ pub const HEADER: usize = 12;
 pub static PROTOCOL: Protocol = Protocol {
     id: "rtp",
     name: "RTP",
-    mark: "version 2 and a payload type of RTP at its head",
+    mark: "version 2 and an RTP payload type",
     detect,
     preview,
     fields,

@@ -155,7 +155,7 @@ fn marks_that_name_bytes_are_true() {
         assert!(b[at..].starts_with(text.as_bytes()), "{name} to {group}:{port}: {:?}", p.mark);
         held += 1;
     }
-    assert!(held > 10, "{held} marks were looked at");
+    assert!(held > 8, "{held} marks were looked at");
 }
 
 #[test]
