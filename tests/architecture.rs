@@ -38,6 +38,8 @@ const CRATES: &[(&str, &[&str])] = &[
     // The local time's offset is found once, where a front end starts.
     ("jiff", &["cli", "main", "ui:1"]),
     ("libc", &["net", "doctor"]),
+    // Announcements are opened where they are read, and nothing else is.
+    ("miniz_oxide", &["wire/sap.rs"]),
     ("netdev", &["net", "doctor"]),
     ("nix", &["net", "doctor"]),
     ("ratatui", &["ui"]),

@@ -367,3 +367,63 @@ fn found(f: Field, noisy: bool, seed: u64) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[path = "fuzz/sequence.rs"]
+mod sequence;
+
+/// The corpus of the fuzz target `sequence`, and what each of its streams must come to.
+#[test]
+fn the_corpus_of_sequences_is_told_as_it_is() {
+    let read = |name: &str| {
+        let path = format!("{}/tests/fuzz/corpus/sequence/{name}.bin", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}; tests/fuzz/corpus/make.py writes it"))
+    };
+    let at = |offset, width, step| {
+        Some(mcscope::model::counter::Counter { offset, width, little_endian: false, step })
+    };
+    // The counter told, what is missing, what came twice.
+    let known = [
+        ("counter-lost", at(8, 4, 1), 3, 1),
+        ("counter-step-4", at(8, 4, 4), 0, 0),
+        ("counter-carries", at(8, 4, 1), 0, 0),
+        ("counter-breaks", None, 0, 0),
+        ("constant", None, 0, 0),
+        ("pinned", at(8, 4, 1), 16, 0),
+        ("switched-off", None, 0, 0),
+        ("rtp-restarts", None, 0, 0),
+        ("transport-stream", None, 1, 0),
+        ("ends-in-the-middle", None, 0, 0),
+    ];
+    for (name, counter, missing, duplicates) in known {
+        let fed = sequence::feed(&read(name));
+        assert_eq!(
+            (fed.counter, fed.missing, fed.duplicates),
+            (counter, missing, duplicates),
+            "{name}: {fed:?}"
+        );
+    }
+    let folder = format!("{}/tests/fuzz/corpus/sequence", env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), known.len(), "each of the corpus has its line");
+}
+
+/// Streams damaged at random places: cut, bits flipped, bytes written over. Each counts a stream of up to
+/// 3000 datagrams, so there are few of them.
+#[test]
+fn damaged_sequences_do_no_harm() {
+    let folder = format!("{}/tests/fuzz/corpus/sequence", env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    for (n, path) in paths.iter().enumerate() {
+        let whole = std::fs::read(path).unwrap();
+        let mut noise = Noise(n as u64);
+        for _ in 0..20 {
+            let mut b = whole.clone();
+            for _ in 0..=noise.below(6) {
+                let at = noise.below(b.len() as u64) as usize;
+                b[at] = noise.next() as u8;
+            }
+            b.truncate(1 + noise.below(b.len() as u64) as usize + b.len() / 2);
+            sequence::feed(&b);
+        }
+    }
+}

@@ -235,7 +235,7 @@ fn probes_are_recognised_and_a_source_says_what_it_lost() {
     let source = last(&lines, "source", |_| true);
     assert_eq!(source["protocol"], of_type(&lines, "packet")[0]["protocol"]);
     assert_eq!((&source["confidence"], &source["counter_by"]), (&"certain".into(), &"protocol".into()));
-    assert!(source["reason"].as_str().is_some_and(|r| r.contains("fixed bytes")), "{source}");
+    assert!(source["reason"].as_str().is_some_and(|r| r.contains("mcscope's own mark")), "{source}");
     assert_eq!((&source["longest_gap"], &source["loss_events"]), (&1.into(), &source["lost"]), "{source}");
     assert!(source["late_max"].as_u64() > Some(0) && source["late_max_ns"].as_u64() > Some(0), "{source}");
     assert_eq!((&source["lost_here"], &source["lost_unclear"]), (&0.into(), &0.into()), "{source}");

@@ -112,7 +112,7 @@ impl Health {
         h.peaks(s.detail.as_ref().map(|d| &d.peaks));
         if let Some((_, sure)) = s.verdict.protocol() {
             h.confidence = Some(reading::confidence(sure));
-            h.reason = Some(reading::reason(s, &g.rules));
+            h.reason = Some(reading::reason(s, &g.rules, g.membership.port));
         }
         if let Some((counter, sure)) = s.counter() {
             h.counter = Some(counter.to_string());

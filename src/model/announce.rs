@@ -23,6 +23,10 @@ const RENAME_NS: u64 = SECOND_NS / 4;
 /// Events of announcements that are written a second; the others are told as a number.
 const TOLD_A_SECOND: u32 = 32;
 
+/// Compressed announcements that are opened a second: each costs as much as a thousand other datagrams.
+/// All that a LAN may announce by RFC 2974 section 3.1 (4000 bit/s) is a fraction of it.
+const OPENED_A_SECOND: u32 = 128;
+
 /// What is announced.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Announcements {
@@ -33,6 +37,8 @@ pub(super) struct Announcements {
     second: u64,
     told: u32,
     hidden: u64,
+    opened: u32,
+    unopened: u64,
 }
 
 impl Announcements {
@@ -50,6 +56,9 @@ impl Announcements {
         let Some(p) = protocol else { return };
         let iface = &g.membership.iface;
         if std::ptr::eq(p, &sap::PROTOCOL) && payload.len() <= ANNOUNCEMENT_MAX {
+            if sap::is_compressed(payload) && !self.may_open(at) {
+                return;
+            }
             let heard = Announcement::parse(payload);
             if let Some((change, s)) = heard.and_then(|a| self.sessions.take(a, d.source, iface, at)) {
                 self.tell(events, g, d, EventKind::Session, at, session_text(&change, &s));
@@ -63,6 +72,25 @@ impl Announcements {
         }
     }
 
+    /// Starts the counts of a second anew where one begins.
+    fn begin(&mut self, at: Stamp) {
+        if std::mem::replace(&mut self.second, at.mono.second()) != at.mono.second() {
+            (self.told, self.opened) = (0, 0);
+        }
+    }
+
+    /// Whether another compressed announcement is opened in this second; counts what is not.
+    fn may_open(&mut self, at: Stamp) -> bool {
+        self.begin(at);
+        let may = self.opened < OPENED_A_SECOND;
+        if may {
+            self.opened += 1;
+        } else {
+            self.unopened += 1;
+        }
+        may
+    }
+
     fn tell(
         &mut self,
         events: &mut EventLog,
@@ -72,9 +100,7 @@ impl Announcements {
         at: Stamp,
         text: String,
     ) {
-        if std::mem::replace(&mut self.second, at.mono.second()) != at.mono.second() {
-            self.told = 0;
-        }
+        self.begin(at);
         self.told += 1;
         if self.told > TOLD_A_SECOND {
             self.hidden += 1;
@@ -131,6 +157,13 @@ impl Model {
             let n = std::mem::take(&mut self.announced.hidden);
             told.push((EventKind::Session, Arc::from(""), format!("{n} more announcements changed")));
         }
+        if self.announced.unopened > 0 {
+            let n = std::mem::take(&mut self.announced.unopened);
+            let text = format!(
+                "{n} compressed announcements were not opened: more than {OPENED_A_SECOND} came in a second"
+            );
+            told.push((EventKind::Session, Arc::from(""), text));
+        }
         let now = self.now;
         for (kind, iface, text) in told {
             self.note(kind, Some(iface).filter(|i| !i.is_empty()), text, now);
@@ -149,5 +182,67 @@ impl Model {
             announced.wire_at = now.mono.plus(SECOND_NS);
             wire.rows.values_mut().for_each(|g| name(g));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::batch::Batch;
+    use crate::base::group::{Endpoint, Membership, MembershipId, SourceFilter};
+    use crate::base::time::{Now, Wall};
+    use crate::model::{Origin, Settings};
+
+    const ID: MembershipId = MembershipId(0);
+
+    fn at(ms: u64) -> Now {
+        Now { mono: Mono(ms * 1_000_000), wall: Wall(ms as i64 * 1_000_000) }
+    }
+
+    /// A model that heard these payloads on SAP's group, all at one time.
+    fn heard(payloads: &[Vec<u8>]) -> Model {
+        let mut model = Model::new(Settings::default(), at(0));
+        let group = "239.255.255.255".parse().unwrap();
+        let m = Membership { group, port: 9875, iface: "eth0".into(), filter: SourceFilter::Any };
+        model.add(ID, Arc::new(m), Origin::User, None);
+        for b in payloads {
+            let mut batch = Batch::new();
+            batch.received = at(1000);
+            let from = Endpoint::new([10, 0, 0, 1].into(), 9875);
+            batch.push_copy(Datagram::new(ID, at(1000).wall, from, b.len() as u32), b);
+            model.apply(&batch);
+        }
+        model.advance(at(2000));
+        model
+    }
+
+    fn compressed() -> Vec<u8> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/payload/sap-compressed.bin");
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn a_compressed_announcement_names_its_group_and_can_be_joined() {
+        let model = heard(&[compressed()]);
+        let to = Endpoint::new("239.69.1.1".parse().unwrap(), 5004);
+        assert_eq!(model.sessions().named(to).map(|n| &*n.name), Some("Studio A"));
+        let (to, media) = model.sessions().list()[0].groups().next().unwrap();
+        assert_eq!(model.sessions().list()[0].membership(to, media).port, 5004);
+    }
+
+    #[test]
+    fn of_a_flood_of_compressed_announcements_a_bounded_number_is_opened_and_the_rest_told() {
+        let flood: Vec<_> = (0..500u16)
+            .map(|n| {
+                let mut b = compressed();
+                b[2..4].copy_from_slice(&n.to_be_bytes());
+                b
+            })
+            .collect();
+        let model = heard(&flood);
+        assert_eq!(model.sessions().list()[0].count, u64::from(OPENED_A_SECOND));
+        let told: Vec<_> = model.events().since(0).map(|e| e.text.clone()).collect();
+        let want = "372 compressed announcements were not opened: more than 128 came in a second";
+        assert!(told.iter().any(|t| t == want), "{told:?}");
     }
 }

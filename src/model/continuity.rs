@@ -3,12 +3,13 @@
 //! Wide counters (5 bits and more) have a [`SeqTracker`] each, with a window for what comes late. The
 //! four bits of MPEG-TS (ISO/IEC 13818-1 2.4.3.3) allow no such window: a number that is not the next
 //! one is a gap of `(number − expected) mod 16`, which is a lower bound; a packet that repeats the
-//! one before is a duplicate and no gap.
+//! one before, in its bytes too, is a duplicate and no gap.
 //!
 //! Of MPEG-TS, ffmpeg's continuity check and tshark's analysis find as many packets missing (the tests
 //! compare them), with these differences:
-//! * A number repeated, which is legal once, is a duplicate here, nothing to tshark, a fault to ffmpeg.
-//!   Fifteen lost in a row look the same. A whole datagram twice in a row is duplicates here; the others
+//! * A number repeated with the same bytes, which is legal once, is a duplicate here, nothing to tshark, a
+//!   fault to ffmpeg. With other bytes it is fifteen lost in a row here; tshark does not tell that apart. A
+//!   whole datagram twice in a row is duplicates here; the others
 //!   see each PID step back and call that missing.
 //! * A packet without payload has no number of its own and is not looked at. ffmpeg compares its copy of
 //!   the last number, so that a gap around it is two; to tshark it is the missing packet itself, and the
@@ -34,8 +35,14 @@ pub const PIDS_MAX: usize = 256;
 #[derive(Clone, Copy, Debug)]
 struct Narrow {
     stream: u16,
+    /// Of the packet with the last number.
+    mark: u16,
     value: u8,
 }
+
+/// Bytes that a PID costs.
+#[cfg(test)]
+pub(crate) const NARROW_BYTES: usize = size_of::<Narrow>();
 
 /// The state of all streams of a source.
 #[derive(Clone, Debug, Default)]
@@ -131,13 +138,15 @@ impl Continuity {
         let stream = s.stream as u16;
         let Some(n) = self.narrow.iter_mut().find(|n| n.stream == stream) else {
             if self.narrow.len() < PIDS_MAX {
-                self.narrow.push(Narrow { stream, value: last });
+                self.narrow.push(Narrow { stream, mark: s.mark, value: last });
             }
             return false;
         };
         let missing = u64::from(value.wrapping_sub(n.value).wrapping_sub(1) & 0x0f);
+        // The last number again is the same packet twice, or all of a turn but one is missing; its bytes tell.
         // After an announced jump any number may come, the last one too.
-        if again || (missing == 15 && s.count > 0 && !s.restart) {
+        let before_again = missing == 15 && s.count > 0 && !s.restart && s.mark == n.mark;
+        if again || before_again {
             c.duplicates += u64::from(s.count);
             return false;
         }
@@ -150,6 +159,9 @@ impl Continuity {
             c.longest_gap = c.longest_gap.max(missing);
         }
         n.value = last;
+        if s.count > 0 {
+            n.mark = s.mark;
+        }
         missing == 0 || s.restart
     }
 
@@ -182,7 +194,11 @@ impl Continuity {
 
 /// Adds a narrow number to what was folded of those before it (FNV-1a over words).
 fn fold(before: u64, s: SeqSample) -> u64 {
-    let word = s.stream << 6 | u64::from(s.count.min(1)) << 5 | u64::from(s.restart) << 4 | s.value & 0x0f;
+    let word = u64::from(s.mark) << 32
+        | s.stream << 6
+        | u64::from(s.count.min(1)) << 5
+        | u64::from(s.restart) << 4
+        | s.value & 0x0f;
     (before ^ (word + 1)).wrapping_mul(0x0000_0100_0000_01b3)
 }
 
@@ -201,6 +217,22 @@ mod tests {
             tell(&mut |s| _ = c.offer(s, Mono(i as u64), again, &mut here));
         }
         c.counts()
+    }
+
+    #[test]
+    fn the_last_number_again_is_a_repeat_only_with_the_same_bytes() {
+        let said = |marks: &[u16]| {
+            let (mut c, mut here) = (Continuity::default(), Here::default());
+            for (i, &mark) in marks.iter().enumerate() {
+                let s = SeqSample { mark, ..SeqSample::one(256, 7, 4) };
+                c.offer(s, Mono(i as u64), false, &mut here);
+            }
+            let c = c.counts();
+            (c.lost, c.gaps, c.duplicates)
+        };
+        assert_eq!(said(&[5, 5]), (0, 0, 1));
+        assert_eq!(said(&[5, 6]), (15, 1, 0));
+        assert_eq!(said(&[5, 6, 6, 5]), (30, 2, 1));
     }
 
     #[test]

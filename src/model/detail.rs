@@ -8,16 +8,20 @@ use crate::model::finder::Finder;
 use crate::model::here::{Here, Place};
 use crate::model::history::History;
 use crate::model::media::{Media, offer as media_offer};
+use crate::model::programs::Programs;
 use crate::model::quantile::Quantiles;
 use crate::model::rate::Strip;
 use crate::model::sequence::{SeqCounts, SeqTracker};
 use crate::model::shape::{Peaks, Sizes};
 use crate::wire::media::{self, MediaClock};
 use crate::wire::verdict::Verdict;
-use crate::wire::{self, Confidence, Protocol};
+use crate::wire::{self, Confidence, Protocol, ts};
 
 /// Bytes of the last payload that are kept with a source.
 pub const LAST_PAYLOAD: usize = 160;
+/// RTP streams that one sender may mix on a port for the tables within them to be followed: with more of
+/// them there is no room for both.
+const PROGRAM_STREAMS: usize = 2;
 
 /// Which of two counters a missing number is claimed for: each drop explains one number of one of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,7 @@ pub struct Detail {
     continuity: Continuity,
     media: Vec<Media>,
     clock: Option<MediaClock>,
+    programs: Option<Box<Programs>>,
     finder: Option<Finder>,
     /// The protocol whose numbers `continuity` follows.
     followed: Option<&'static Protocol>,
@@ -71,6 +76,7 @@ impl Detail {
             continuity: Continuity::default(),
             media: Vec::new(),
             clock: None,
+            programs: None,
             finder: Some(Finder::default()),
             followed: None,
             sure: None,
@@ -96,6 +102,11 @@ impl Detail {
     /// The streams whose continuity is followed.
     pub fn streams(&self) -> &[SeqTracker] {
         self.continuity.streams()
+    }
+
+    /// What a transport stream says that it carries.
+    pub fn programs(&self) -> Option<&Programs> {
+        self.programs.as_deref().filter(|p| !p.list().is_empty())
     }
 
     /// The PIDs of a transport stream that are followed.
@@ -131,6 +142,7 @@ impl Detail {
             self.continuity.clear();
             self.media.clear();
             self.clock = p.and_then(media::clock);
+            self.programs = None;
             (self.followed, self.sure) = (p, None);
             self.opaque = p.is_some_and(|p| !wire::own::is_known(p));
             usual = false;
@@ -139,6 +151,11 @@ impl Detail {
             && let Some(jitter_ns) = media_offer(&mut self.media, &s, at)
         {
             self.history.jitter(at, jitter_ns);
+        }
+        if self.continuity.streams().len() > PROGRAM_STREAMS {
+            self.programs = None;
+        } else if p.is_some_and(|p| ts::carried_by(p, payload)) {
+            self.programs.get_or_insert_default().take(payload, at);
         }
         let sure = verdict.protocol().map(|(_, sure)| sure);
         usual &= std::mem::replace(&mut self.sure, sure) == sure;
@@ -315,20 +332,26 @@ fn finder_of(choice: Choice) -> Finder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::continuity::{PIDS_MAX, STREAMS_MAX};
+    use crate::model::continuity::{NARROW_BYTES, PIDS_MAX, STREAMS_MAX};
     use crate::model::media::CLOCKS_MAX;
     use crate::model::sequence::SeqTracker;
 
     #[test]
     fn the_detail_of_a_source_stays_within_16_kib() {
-        // Wide and narrow counters are never followed at once, but even then it would fit.
-        let most = size_of::<Detail>()
-            + size_of::<[u32; 1024]>()
-            + STREAMS_MAX * size_of::<SeqTracker>()
-            + PIDS_MAX * 4
-            + CLOCKS_MAX * size_of::<Media>();
+        // Each has its clocks and either wide counters or narrow ones, with the tables of their programs.
+        let every = size_of::<Detail>() + size_of::<[u32; 1024]>();
+        let clocks = CLOCKS_MAX * size_of::<Media>();
+        let wide = every + clocks + STREAMS_MAX * size_of::<SeqTracker>();
+        let narrow = every + clocks + PIDS_MAX * NARROW_BYTES + size_of::<Programs>() + Programs::HEAP_MAX;
+        let in_rtp = every
+            + clocks
+            + PROGRAM_STREAMS * size_of::<SeqTracker>()
+            + size_of::<Programs>()
+            + Programs::HEAP_MAX;
         // What is found in an unknown payload has no streams and no clocks.
-        let unknown = size_of::<Detail>() + size_of::<[u32; 1024]>() + Finder::HEAP_MAX;
-        assert!(most <= 16 << 10 && unknown <= 16 << 10, "{most}, {unknown} bytes");
+        let unknown = every + Finder::HEAP_MAX;
+        for (what, most) in [("wide", wide), ("narrow", narrow), ("in RTP", in_rtp), ("unknown", unknown)] {
+            assert!(most <= 16 << 10, "{what}: {most} bytes");
+        }
     }
 }

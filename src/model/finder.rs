@@ -33,6 +33,8 @@ const STEP_MAX: u64 = 16;
 /// A number may be so many steps ahead (lost) or behind (late) without contradicting.
 const AHEAD: u64 = 64;
 const BEHIND: u64 = 32;
+/// A number so many steps ahead of the last is behind a long gap (RFC 3550's MAX_DROPOUT).
+const LEAP: u64 = 3000;
 /// After a search without result so many payloads pass before the next; the time doubles.
 const REST: u64 = 1024;
 /// Searches before it is given up for good.
@@ -64,6 +66,12 @@ impl Counter {
             _ if behind.is_multiple_of(step) && behind / step <= reach(BEHIND) => Step::Behind,
             _ => Step::Impossible,
         }
+    }
+
+    /// Whether `value` is so far ahead that many were lost, but not so far that it is anything else.
+    fn leaps(&self, last: u64, value: u64) -> bool {
+        let (step, ahead) = (u64::from(self.step), value.wrapping_sub(last) & self.mask());
+        ahead.is_multiple_of(step) && (AHEAD..=LEAP).contains(&(ahead / step))
     }
 }
 
@@ -376,6 +384,9 @@ impl Finding {
         let Reading { counter: best, highest, .. } = self.readings[0];
         let step = best.read(payload).map_or(Step::Impossible, |v| best.judge(highest, v, same));
         let circled = !same && self.doubt.take(step, self.last.at);
+        // After a long gap a narrow reading of the same field finds some number or other; where it does not
+        // simply go on, the gap speaks against it as well.
+        let gap = step == Step::Impossible && best.read(payload).is_some_and(|v| best.leaps(highest, v));
         // A few that do not fit are a restart or strays; more of them mean that it was no counter.
         let doubt = self.doubt;
         self.readings.retain_mut(|r| {
@@ -383,13 +394,16 @@ impl Finding {
                 r.against += 1;
                 return doubt.bears(r.against);
             };
-            match r.counter.judge(r.highest, value, same) {
-                Step::Usual | Step::Ahead(_) => r.highest = value,
-                Step::Behind => {}
-                Step::Impossible => {
-                    r.against += 1;
-                    r.highest = value;
-                }
+            let narrower = r.counter.width < best.width;
+            if narrower && step == Step::Usual && value < u64::from(r.counter.step) {
+                // It came round, and the bytes above it counted that: they are one field.
+                return false;
+            }
+            let own = r.counter.judge(r.highest, value, same);
+            let against = own == Step::Impossible || narrower && gap && own != Step::Usual;
+            r.against += u32::from(against);
+            if against || own != Step::Behind {
+                r.highest = value;
             }
             doubt.bears(r.against)
         });

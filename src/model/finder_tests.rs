@@ -187,3 +187,49 @@ fn the_byte_that_carries_says_the_order_whatever_stands_beside_it() {
         assert_eq!(f.counts().unwrap().missing(), 0);
     }
 }
+
+#[test]
+fn a_long_gap_leaves_the_counter_the_field_that_it_is() {
+    // Also gaps after which the low byte stands a little ahead, a little behind, or right behind itself.
+    for gap in [100u64, 232, 250, 256, 257, 262, 500, 999, 1000, 1010, 1030, 2048, 2900] {
+        for (width, little_endian, start) in
+            [(4u8, false, 70_000u64), (4, true, 70_000), (2, false, 1000), (8, false, 9)]
+        {
+            // Before and after the low byte has carried once while it was watched.
+            for before in [450u64, 800] {
+                let c = Counter { offset: 4, width, little_endian, step: 1 };
+                let mut noise = Noise(gap ^ before);
+                let payloads = (0..2200u64).map(|i| {
+                    let mut b = noise.bytes(40);
+                    put(&mut b, &c, start + i + if i < before { 0 } else { gap });
+                    b
+                });
+                let f = run(payloads);
+                let told = f.counter().map(|(c, _)| (c.offset, c.width, c.little_endian));
+                assert_eq!(told, Some((4, width, little_endian)), "a gap of {gap} after {before}");
+                let n = f.counts().unwrap();
+                assert_eq!((n.lost, n.gaps, n.restarts), (gap, 1, 0), "a gap of {gap} after {before}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_byte_beside_bytes_that_stay_is_found_for_what_it_is_when_it_comes_round() {
+    let c = Counter { offset: 7, width: 1, little_endian: false, step: 1 };
+    let mut noise = Noise(3);
+    let mut payloads = Vec::new();
+    for i in 0..1500u64 {
+        // Some are lost right where it comes round.
+        if (254..260).contains(&(i % 512)) {
+            continue;
+        }
+        let mut b = vec![0, 0, 0, 9, 0, 0, 0, 0];
+        b.extend(noise.bytes(30));
+        put(&mut b, &c, i & 0xff);
+        payloads.push(b);
+    }
+    let f = run(payloads.into_iter());
+    assert_eq!(f.counter().map(|(c, _)| c), Some(c));
+    assert_eq!(f.counts().unwrap().restarts, 0);
+}

@@ -37,6 +37,7 @@ pub mod packets;
 pub mod pair;
 pub mod pairs;
 pub mod ping;
+pub mod programs;
 pub mod quantile;
 pub mod rate;
 pub mod reading;

@@ -54,14 +54,17 @@ pub fn confidence(sure: Confidence) -> &'static str {
     }
 }
 
-/// Why a stream is taken for what it is. The rules are those of its row.
-pub fn reason(s: &Source, rules: &[Rule]) -> String {
+/// Why a stream is taken for what it is: what its protocol is told by, and how often that was seen. The
+/// rules and the port are those of its row.
+pub fn reason(s: &Source, rules: &[Rule], port: u16) -> String {
+    let mark = s.verdict.protocol().map_or("its shape", |(p, _)| p.mark);
+    // Some marks say the port themselves.
+    let told = if mark.contains(" port ") { String::new() } else { format!(", port {port}") };
     match s.verdict.ground() {
         Ground::None => "no mark and no structure that is known".to_owned(),
-        Ground::Mark => "a datagram has the fixed bytes or the structure that nothing else has".to_owned(),
-        Ground::Structure => "the structure adds up, or the port says so as well".to_owned(),
-        Ground::Counting => format!("{AGREE} in a row have its shape, and their numbers count up"),
-        Ground::Agreement => format!("{AGREE} different ones in a row have its shape"),
+        Ground::Mark | Ground::Structure => format!("{mark}{told}"),
+        Ground::Counting => format!("{mark}, {AGREE} in a row that count up{told}"),
+        Ground::Agreement => format!("{mark}, {AGREE} different ones in a row{told}"),
         Ground::Given => "you say so".to_owned(),
         Ground::Rule => match s.rule(rules) {
             Some(rule) => format!("your rule says so ({})", rule.place),

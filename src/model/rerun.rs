@@ -31,6 +31,8 @@ pub(crate) struct Rerun {
     any: bool,
     last: u64,
     changes: Changes,
+    /// How late the latest was before it, in numbers and in nanoseconds.
+    late: (u64, u64),
 }
 
 /// What was taken for late and doubled numbers, and the counters without them.
@@ -75,6 +77,7 @@ impl Rerun {
         }
         if !goes_on {
             (self.first, self.count, self.len, self.changes) = (number, count, 0, Changes::default());
+            self.late = (before.late_max, before.late_max_ns);
         }
         // At most RUN steps of NEAR from the first.
         self.others[usize::from(self.len)] = number.wrapping_sub(self.first) as i8;
@@ -101,6 +104,8 @@ impl Rerun {
         let mut changes = self.changes.iter().map(|&c| u64::from(c));
         up.into_iter().zip(changes.by_ref()).for_each(|(counter, by)| *counter = counter.saturating_sub(by));
         down.into_iter().zip(changes).for_each(|(counter, by)| *counter += by);
+        // What is of the new run was not late in the old one.
+        (now.late_max, now.late_max_ns) = self.late;
         let numbers = self.others.map(|by| self.first.wrapping_add_signed(by.into()));
         Some(Restart { numbers, count: count.into(), counts: now })
     }

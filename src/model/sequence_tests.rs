@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn run(bits: u8, values: &[u64]) -> SeqCounts {
-    let sample = |value| SeqSample { stream: 0, value, bits, count: 1, restart: false };
+    let sample = |value| SeqSample { stream: 0, value, bits, count: 1, restart: false, mark: 0 };
     let here = &mut Here::default();
     let mut t = SeqTracker::new(sample(values[0]), Mono(0));
     for (i, &v) in values.iter().enumerate().skip(1) {
@@ -41,7 +41,7 @@ fn rfc_3550_takes_duplicates_for_what_was_expected() {
 
 #[test]
 fn a_gap_with_drops_here_across_it_is_put_down_to_this_host() {
-    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
+    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false, mark: 0 };
     let here = &mut Here::default();
     let mut t = SeqTracker::new(sample(1), Mono(0));
     here.moved(Mono(5), Mono(15), 2, crate::model::here::Drops::Numbered);
@@ -84,7 +84,7 @@ fn late_is_reordered_and_not_lost() {
 
 #[test]
 fn what_comes_after_it_was_called_lost_is_lost_no_longer() {
-    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
+    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false, mark: 0 };
     let here = &mut Here::default();
     let mut t = SeqTracker::new(sample(1), Mono(0));
     t.offer(sample(3), Mono(1), here);
@@ -106,7 +106,7 @@ fn how_late_is_told_in_numbers_and_in_time_from_the_first_higher_one() {
 
 #[test]
 fn more_gaps_than_are_remembered_lose_none_and_take_none_back_twice() {
-    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
+    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false, mark: 0 };
     let here = &mut Here::default();
     let mut t = SeqTracker::new(sample(0), Mono(0));
     // Every second number is missing; all are called lost, some of them while they are remembered.
@@ -123,7 +123,7 @@ fn more_gaps_than_are_remembered_lose_none_and_take_none_back_twice() {
 
 #[test]
 fn a_missing_number_is_waited_for_before_it_is_lost() {
-    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
+    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false, mark: 0 };
     let here = &mut Here::default();
     let mut t = SeqTracker::new(sample(1), Mono(0));
     t.offer(sample(3), Mono(1), here);
@@ -146,7 +146,7 @@ fn a_restart_is_no_loss_and_a_stray_is_neither() {
 
 /// Each value a millisecond after the one before, and with `pause` more before the `at`th.
 fn run_with_pause(bits: u8, values: &[u64], at: usize, pause: u64) -> SeqCounts {
-    let sample = |value| SeqSample { stream: 0, value, bits, count: 1, restart: false };
+    let sample = |value| SeqSample { stream: 0, value, bits, count: 1, restart: false, mark: 0 };
     let here = &mut Here::default();
     let mut t = SeqTracker::new(sample(values[0]), Mono(0));
     for (i, &v) in values.iter().enumerate().skip(1) {
@@ -207,7 +207,7 @@ fn what_the_network_doubles_stays_duplicates() {
 
 #[test]
 fn a_restart_that_the_sender_announces_is_no_loss() {
-    let sample = |value, restart| SeqSample { stream: 0, value, bits: 32, count: 1, restart };
+    let sample = |value, restart| SeqSample { stream: 0, value, bits: 32, count: 1, restart, mark: 0 };
     let here = &mut Here::default();
     let mut t = SeqTracker::new(sample(1, false), Mono(0));
     for (i, (value, restart)) in [(2, false), (500, true), (501, false)].into_iter().enumerate() {
@@ -219,7 +219,7 @@ fn a_restart_that_the_sender_announces_is_no_loss() {
 
 #[test]
 fn a_long_outage_of_a_fast_stream_is_loss() {
-    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false };
+    let sample = |value| SeqSample { stream: 0, value, bits: 16, count: 1, restart: false, mark: 0 };
     let here = &mut Here::default();
     let mut t = SeqTracker::new(sample(0), Mono(0));
     for i in 1..1000u64 {
@@ -232,7 +232,7 @@ fn a_long_outage_of_a_fast_stream_is_loss() {
 
 #[test]
 fn a_packet_of_several_messages_takes_up_as_many_numbers() {
-    let s = |value, count| SeqSample { stream: 0, value, bits: 64, count, restart: false };
+    let s = |value, count| SeqSample { stream: 0, value, bits: 64, count, restart: false, mark: 0 };
     let here = &mut Here::default();
     let mut t = SeqTracker::new(s(10, 3), Mono(0));
     t.offer(s(13, 2), Mono(1), here);

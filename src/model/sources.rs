@@ -168,6 +168,11 @@ impl SourceTable {
     /// Changes every source, and what all add up to.
     pub(crate) fn change_each(&mut self, mut f: impl FnMut(&mut Source)) {
         (0..self.list.len()).for_each(|place| self.change_at(place, &mut f));
+        self.find_maxima();
+    }
+
+    /// Makes the maxima over all sources anew.
+    fn find_maxima(&mut self) {
         self.sum = self.sum.summed();
         for told in self.list.iter().filter_map(Source::told) {
             self.sum.raise(&told);
@@ -190,7 +195,12 @@ impl SourceTable {
         if let Some(detail) = &self.list[place].detail {
             open |= detail.waits();
             if discontinuous {
+                let before = detail.told.map_or(0, |c| c.late_max);
                 open |= self.tell(place, detail.told);
+                // What was taken for late turned out to be of a sender that began anew.
+                if self.list[place].told().is_some_and(|c| c.late_max < before) {
+                    self.find_maxima();
+                }
             } else {
                 debug_assert_eq!(detail.told, self.list[place].continuity().map(SeqCounts::events));
             }

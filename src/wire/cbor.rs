@@ -15,8 +15,15 @@ const SHOWN: usize = 3;
 const SELF_DESCRIBED: [u8; 3] = [0xd9, 0xd9, 0xf7];
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "cbor", name: "CBOR", detect, preview, fields, sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "cbor",
+    name: "CBOR",
+    mark: "CBOR from the first byte to the last",
+    detect,
+    preview,
+    fields,
+    sequence: None,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Value<'a> {

@@ -14,6 +14,7 @@ const ADDRESS_MIN: usize = 8;
 pub static GANGLIA: Protocol = Protocol {
     id: "ganglia",
     name: "Ganglia",
+    mark: "a number of gmond's at offset 0 and two names behind it",
     detect: detect_ganglia,
     preview: preview_ganglia,
     fields: |b| Tree::of(b, fields_ganglia),
@@ -25,6 +26,7 @@ pub static GANGLIA: Protocol = Protocol {
 pub static TOTEM: Protocol = Protocol {
     id: "totem",
     name: "Corosync Totem",
+    mark: "Totem's mark c070 at offset 0",
     detect: detect_totem,
     preview: preview_totem,
     fields: |b| Tree::of(b, fields_totem),
@@ -35,6 +37,7 @@ pub static TOTEM: Protocol = Protocol {
 pub static HAZELCAST: Protocol = Protocol {
     id: "hazelcast",
     name: "Hazelcast",
+    mark: "a packet version at offset 0 and text, on port 54327",
     detect: detect_hazelcast,
     preview: preview_hazelcast,
     fields: |b| Tree::of(b, fields_hazelcast),
@@ -46,6 +49,7 @@ pub static HAZELCAST: Protocol = Protocol {
 pub static LCM: Protocol = Protocol {
     id: "lcm",
     name: "LCM",
+    mark: "LC02 or LC03 at offset 0",
     detect: detect_lcm,
     preview: preview_lcm,
     fields: |b| Tree::of(b, fields_lcm),
@@ -57,6 +61,7 @@ pub static LCM: Protocol = Protocol {
 pub static MAVLINK: Protocol = Protocol {
     id: "mavlink",
     name: "MAVLink",
+    mark: "fd or fe at offset 0 and lengths that add up",
     detect: detect_mavlink,
     preview: preview_mavlink,
     fields: |b| Tree::of(b, fields_mavlink),

@@ -19,8 +19,15 @@ use crate::wire::{Confidence, Field, Hint, Protocol};
 const OPTIONS_MAX: usize = 64;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "coap", name: "CoAP", detect, preview, fields, sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "coap",
+    name: "CoAP",
+    mark: "version 1 and options that add up, on CoAP's port or group",
+    detect,
+    preview,
+    fields,
+    sequence: None,
+};
 
 struct Opt<'a> {
     number: u32,

@@ -27,13 +27,21 @@ const NAME_MAX: usize = 255;
 const RECORDS_MAX: usize = 1000;
 
 /// The row of mDNS.
-pub static MDNS: Protocol =
-    Protocol { id: "mdns", name: "mDNS", detect: detect_mdns, preview: preview_mdns, fields, sequence: None };
+pub static MDNS: Protocol = Protocol {
+    id: "mdns",
+    name: "mDNS",
+    mark: "a DNS message whose names and records fill it to the last byte",
+    detect: detect_mdns,
+    preview: preview_mdns,
+    fields,
+    sequence: None,
+};
 
 /// The row of LLMNR.
 pub static LLMNR: Protocol = Protocol {
     id: "llmnr",
     name: "LLMNR",
+    mark: "a DNS message with one question, on port 5355",
     detect: detect_llmnr,
     preview: preview_llmnr,
     fields,

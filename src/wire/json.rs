@@ -16,8 +16,15 @@ const PREFIX_MIN: usize = 64;
 const SHOWN: usize = 3;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "json", name: "JSON", detect, preview, fields, sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "json",
+    name: "JSON",
+    mark: "JSON from the first byte to the last",
+    detect,
+    preview,
+    fields,
+    sequence: None,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

@@ -21,8 +21,15 @@ use crate::wire::read::{Hex, Tree, be16, line, put, u8_at};
 use crate::wire::{Confidence, Field, Hint, Protocol};
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "knx", name: "KNXnet/IP", detect, preview, fields, sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "knx",
+    name: "KNXnet/IP",
+    mark: "06 10 at offset 0 and its own length at offset 4",
+    detect,
+    preview,
+    fields,
+    sequence: None,
+};
 
 fn service(code: u16) -> Option<&'static str> {
     Some(match code {

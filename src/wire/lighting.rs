@@ -34,6 +34,7 @@ const UNIVERSES_MAX: usize = 512;
 pub static SACN: Protocol = Protocol {
     id: "sacn",
     name: "sACN",
+    mark: "“ASC-E1.17” at offset 4",
     detect: |b, _| b.starts_with(&ACN).then_some(Confidence::Certain),
     preview: preview_sacn,
     fields: |b| Tree::of(b, fields_sacn),
@@ -44,6 +45,7 @@ pub static SACN: Protocol = Protocol {
 pub static ARTNET: Protocol = Protocol {
     id: "artnet",
     name: "Art-Net",
+    mark: "“Art-Net” at offset 0",
     detect: |b, _| (b.starts_with(b"Art-Net\0") && b.len() >= 10).then_some(Confidence::Certain),
     preview: preview_artnet,
     fields: |b| Tree::of(b, fields_artnet),
@@ -54,6 +56,7 @@ pub static ARTNET: Protocol = Protocol {
 pub static PATHPORT: Protocol = Protocol {
     id: "pathport",
     name: "Pathport",
+    mark: "ed 01 at offset 0, on port 3792",
     detect: detect_pathport,
     preview: preview_pathport,
     fields: |b| Tree::of(b, fields_pathport),

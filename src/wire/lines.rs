@@ -11,6 +11,7 @@ const LINES_MAX: usize = 200;
 pub static SYSLOG: Protocol = Protocol {
     id: "syslog",
     name: "syslog",
+    mark: "a priority in angle brackets at offset 0",
     detect: detect_syslog,
     preview: preview_syslog,
     fields: |b| Tree::of(b, fields_syslog),
@@ -21,6 +22,7 @@ pub static SYSLOG: Protocol = Protocol {
 pub static STATSD: Protocol = Protocol {
     id: "statsd",
     name: "StatsD",
+    mark: "lines of name:value|type",
     detect: detect_statsd,
     preview: preview_statsd,
     fields: |b| Tree::of(b, fields_statsd),
@@ -31,6 +33,7 @@ pub static STATSD: Protocol = Protocol {
 pub static NMEA: Protocol = Protocol {
     id: "nmea",
     name: "NMEA 0183",
+    mark: "a sentence of NMEA 0183 with its checksum",
     detect: detect_nmea,
     preview: preview_nmea,
     fields: |b| Tree::of(b, fields_nmea),

@@ -12,6 +12,7 @@ const PROPERTIES_MAX: usize = 32;
 pub static SOOD: Protocol = Protocol {
     id: "sood",
     name: "Roon discovery",
+    mark: "“SOOD” at offset 0",
     detect: |b, _| (b.starts_with(b"SOOD") && b.len() >= 6).then_some(Confidence::Certain),
     preview: preview_sood,
     fields: |b| Tree::of(b, fields_sood),
@@ -22,6 +23,7 @@ pub static SOOD: Protocol = Protocol {
 pub static SMA: Protocol = Protocol {
     id: "sma",
     name: "SMA Speedwire",
+    mark: "“SMA” and a NUL at offset 0",
     detect: |b, _| (b.starts_with(b"SMA\0") && b.len() >= 16).then_some(Confidence::Certain),
     preview: preview_sma,
     fields: |b| Tree::of(b, fields_sma),
@@ -32,6 +34,7 @@ pub static SMA: Protocol = Protocol {
 pub static MINECRAFT: Protocol = Protocol {
     id: "minecraft",
     name: "Minecraft LAN",
+    mark: "“[MOTD]” at offset 0",
     detect: |b, _| b.starts_with(b"[MOTD]").then_some(Confidence::Certain),
     preview: preview_minecraft,
     fields: |b| Tree::of(b, fields_minecraft),
@@ -42,6 +45,7 @@ pub static MINECRAFT: Protocol = Protocol {
 pub static XPLANE: Protocol = Protocol {
     id: "xplane",
     name: "X-Plane beacon",
+    mark: "“BECN” and a NUL at offset 0",
     detect: |b, _| (b.starts_with(b"BECN\0") && b.len() >= 21).then_some(Confidence::Certain),
     preview: preview_xplane,
     fields: |b| Tree::of(b, fields_xplane),
@@ -52,6 +56,7 @@ pub static XPLANE: Protocol = Protocol {
 pub static SADP: Protocol = Protocol {
     id: "sadp",
     name: "SADP",
+    mark: "an XML <Probe> without SOAP around it, on port 37020",
     detect: detect_sadp,
     preview: preview_sadp,
     fields: |b| (xml::PROTOCOL.fields)(b),

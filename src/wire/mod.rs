@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use crate::base::group::Endpoint;
 
+pub mod babel;
 pub mod cbor;
 pub mod cluster;
 pub mod coap;
@@ -36,6 +37,7 @@ pub mod psi;
 pub mod ptp;
 pub mod read;
 pub mod reassembly;
+pub mod ripng;
 pub mod router;
 pub mod routing;
 pub mod rtcp;
@@ -43,6 +45,7 @@ pub mod rtp;
 pub mod rtps;
 pub mod sap;
 pub mod sdp;
+pub mod sections;
 pub mod ssdp;
 pub mod ssmping;
 pub mod text;
@@ -129,12 +132,15 @@ pub struct SeqSample {
     /// The sender says that the numbering starts anew here: what lies between this number and the
     /// one before is no loss.
     pub restart: bool,
+    /// A mark of the bytes that the number came with, 0 if there is none: where a number of few bits comes
+    /// again, it tells the same packet once more from one that is whole turns of the counter later.
+    pub mark: u16,
 }
 
 impl SeqSample {
     /// One number that carries on from the one before.
     pub fn one(stream: u64, value: u64, bits: u8) -> Self {
-        SeqSample { stream, value, bits, count: 1, restart: false }
+        SeqSample { stream, value, bits, count: 1, restart: false, mark: 0 }
     }
 }
 
@@ -160,6 +166,8 @@ pub struct Protocol {
     pub id: &'static str,
     /// The name shown.
     pub name: &'static str,
+    /// What its payloads are told by, in words.
+    pub mark: &'static str,
     /// Whether the payload is of this protocol, and how sure that is.
     pub detect: fn(&[u8], &Hint) -> Option<Confidence>,
     /// One line that says what the datagram is, appended to the string.
@@ -212,6 +220,8 @@ pub static PROTOCOLS: &[&Protocol] = &[
     &router::HSRP,
     &router::GLBP,
     &router::RIP,
+    &ripng::PROTOCOL,
+    &babel::PROTOCOL,
     &cluster::GANGLIA,
     &cluster::TOTEM,
     &cluster::MAVLINK,

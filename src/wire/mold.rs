@@ -16,8 +16,15 @@ const HEADER: usize = 20;
 const END: u16 = 0xffff;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "moldudp64", name: "MoldUDP64", detect, preview, fields, sequence: Some(sequence) };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "moldudp64",
+    name: "MoldUDP64",
+    mark: "a session of 10 letters, and messages that fill it to the last byte",
+    detect,
+    preview,
+    fields,
+    sequence: Some(sequence),
+};
 
 struct Mold<'a> {
     session: &'a [u8],

@@ -26,7 +26,15 @@ const HEADER: usize = 48;
 const TO_UNIX: i64 = 2_208_988_800;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol = Protocol { id: "ntp", name: "NTP", detect, preview, fields, sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "ntp",
+    name: "NTP",
+    mark: "an NTP version, mode and stratum, on port 123",
+    detect,
+    preview,
+    fields,
+    sequence: None,
+};
 
 /// A time of NTP, shown in RFC 3339. Seconds without the top bit are of era 1, which began in 2036.
 pub struct Stamp(pub u64);

@@ -64,6 +64,7 @@ pub fn named(name: &str) -> Result<&'static Protocol, String> {
     let made: &'static Protocol = Box::leak(Box::new(Protocol {
         id: String::leak(id),
         name: String::leak(name.trim().to_owned()),
+        mark: "your rule",
         // It is never recognised: a rule says where it is.
         detect: |_, _| None,
         preview: preview_unknown,

@@ -230,8 +230,15 @@ impl Report {
 }
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "probe", name: "probe", detect, preview, fields, sequence: Some(sequence) };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "probe",
+    name: "probe",
+    mark: "mcscope's own mark at its head",
+    detect,
+    preview,
+    fields,
+    sequence: Some(sequence),
+};
 
 fn detect(b: &[u8], _: &Hint) -> Option<Confidence> {
     Probe::parse(b).map(|_| Confidence::Certain)

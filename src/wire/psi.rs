@@ -1,8 +1,8 @@
 //! The tables of a transport stream: PAT and PMT (ISO/IEC 13818-1 section 2.4.4), SDT (ETSI EN
 //! 300 468 section 5.2.3).
 //!
-//! A section is read where it begins, in one packet: real PATs and PMTs fit. What goes on in a later
-//! packet is cut off and said to be.
+//! A section is read where it begins. One that goes on in a later packet is joined
+//! ([`crate::wire::sections`]) if that is in the same datagram, or else cut off and said to be.
 
 use std::ops::Range;
 
@@ -174,6 +174,11 @@ pub fn tables(b: &[u8], p: &Packet) -> Vec<Table> {
         at = end;
     }
     all
+}
+
+/// The table in a section that is whole, if it is known and its CRC holds.
+pub fn whole(pid: u16, b: &[u8]) -> Option<Table> {
+    section(b, pid, *b.first()?, 0..b.len(), b.len()).filter(|t| t.crc == Some(true))
 }
 
 fn section(b: &[u8], pid: u16, id: u8, range: Range<usize>, limit: usize) -> Option<Table> {

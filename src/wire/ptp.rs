@@ -28,8 +28,15 @@ const HEADER: usize = 34;
 const HEADER_V1: usize = 40;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "ptp", name: "PTP", detect, preview, fields, sequence: Some(sequence) };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "ptp",
+    name: "PTP",
+    mark: "PTP's version, message type and length at its head",
+    detect,
+    preview,
+    fields,
+    sequence: Some(sequence),
+};
 
 /// A clock's identity, in the way it is printed on devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -239,6 +239,24 @@ impl<'a> Tree<'a> {
         done
     }
 
+    /// Adds the fields of bytes that were unpacked from `range`, one level deeper. They have no place of
+    /// their own in the payload: each stands for all of the range.
+    pub fn unpacked(
+        &mut self,
+        range: Range<usize>,
+        inner: &[u8],
+        f: impl FnOnce(&mut Tree<'_>) -> Option<()>,
+    ) {
+        let range = self.base + range.start..self.base + range.end.min(self.b.len());
+        let depth = self.depth.saturating_add(1);
+        for field in Tree::of(inner, f) {
+            if self.full() {
+                break;
+            }
+            self.list.push(Field { depth: field.depth.saturating_add(depth), range: range.clone(), ..field });
+        }
+    }
+
     /// A byte, in decimal.
     pub fn u8(&mut self, at: usize, name: impl Display) -> Option<u8> {
         let v = u8_at(self.b, at)?;

@@ -16,6 +16,7 @@ const UNREACHABLE: u32 = 16;
 pub static HSRP: Protocol = Protocol {
     id: "hsrp",
     name: "HSRP",
+    mark: "an HSRP version, state and hold time, on port 1985",
     detect: |b, hint| (hint.to_port(&[1985]) && Hsrp::parse(b).is_some()).then_some(Confidence::Certain),
     preview: preview_hsrp,
     fields: |b| Tree::of(b, fields_hsrp),
@@ -26,6 +27,7 @@ pub static HSRP: Protocol = Protocol {
 pub static GLBP: Protocol = Protocol {
     id: "glbp",
     name: "GLBP",
+    mark: "GLBP's version 1 at offset 0, on port 3222",
     detect: detect_glbp,
     preview: preview_glbp,
     fields: |b| Tree::of(b, fields_glbp),
@@ -36,6 +38,7 @@ pub static GLBP: Protocol = Protocol {
 pub static RIP: Protocol = Protocol {
     id: "rip",
     name: "RIPv2",
+    mark: "version 2 and routes of 20 bytes to the end, on port 520",
     detect: detect_rip,
     preview: preview_rip,
     fields: |b| Tree::of(b, fields_rip),

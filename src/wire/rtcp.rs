@@ -23,8 +23,15 @@ const ITEMS_MAX: usize = 64;
 const BLOCK: usize = 24;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "rtcp", name: "RTCP", detect, preview, fields, sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "rtcp",
+    name: "RTCP",
+    mark: "version 2, an RTCP type at offset 1, lengths that add up",
+    detect,
+    preview,
+    fields,
+    sequence: None,
+};
 
 /// One packet of a compound.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,8 +23,15 @@ use crate::wire::{Confidence, Field, Hint, Protocol, SeqSample, ts};
 pub const HEADER: usize = 12;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "rtp", name: "RTP", detect, preview, fields, sequence: Some(sequence) };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "rtp",
+    name: "RTP",
+    mark: "version 2 and an RTP payload type",
+    detect,
+    preview,
+    fields,
+    sequence: Some(sequence),
+};
 
 /// The header of an RTP packet and where its payload stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,8 +30,15 @@ const PID_SENTINEL: u16 = 1;
 const PID_STATUS_INFO: u16 = 0x71;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "rtps", name: "RTPS", detect, preview, fields, sequence: Some(sequence) };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "rtps",
+    name: "RTPS",
+    mark: "“RTPS” at offset 0",
+    detect,
+    preview,
+    fields,
+    sequence: Some(sequence),
+};
 
 /// A submessage and where it stands.
 #[derive(Clone, Copy, Debug)]

@@ -21,8 +21,15 @@ const TEXT_MAX: usize = 200;
 const NTP_TO_UNIX_S: u64 = 2_208_988_800;
 
 /// The row of a bare session description.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "sdp", name: "SDP", detect, preview, fields: |b| Tree::of(b, tree), sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "sdp",
+    name: "SDP",
+    mark: "“v=0” on the first line",
+    detect,
+    preview,
+    fields: |b| Tree::of(b, tree),
+    sequence: None,
+};
 
 /// A session description.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

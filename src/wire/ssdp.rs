@@ -10,13 +10,21 @@ use crate::wire::{Confidence, Field, Hint, Protocol};
 const LINES_MAX: usize = 64;
 
 /// The row of SSDP.
-pub static SSDP: Protocol =
-    Protocol { id: "ssdp", name: "SSDP", detect: detect_ssdp, preview: preview_ssdp, fields, sequence: None };
+pub static SSDP: Protocol = Protocol {
+    id: "ssdp",
+    name: "SSDP",
+    mark: "a first line of SSDP: NOTIFY, M-SEARCH or HTTP/1.1 200",
+    detect: detect_ssdp,
+    preview: preview_ssdp,
+    fields,
+    sequence: None,
+};
 
 /// The row of BitTorrent local service discovery.
 pub static BT_LSD: Protocol = Protocol {
     id: "bt-lsd",
     name: "BitTorrent discovery",
+    mark: "“BT-SEARCH * HTTP/1.” at offset 0",
     detect: detect_lsd,
     preview: preview_lsd,
     fields,

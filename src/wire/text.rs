@@ -17,8 +17,15 @@ const HEAD: usize = 16;
 const ENTROPY_MIN: usize = 256;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "text", name: "text", detect, preview, fields, sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "text",
+    name: "text",
+    mark: "text that can be read from the first byte to the last",
+    detect,
+    preview,
+    fields,
+    sequence: None,
+};
 
 /// Whether all of it is UTF-8, save a character cut at the end, and at least 95 % can be seen.
 fn is_text(b: &[u8]) -> bool {

@@ -20,9 +20,9 @@
 
 use std::ops::Range;
 
-use crate::wire::psi;
 use crate::wire::read::{Line, Tree, be16, be32, line, put, u8_at};
 use crate::wire::{Confidence, Field, Hint, Protocol, SeqSample, rtp};
+use crate::wire::{psi, sections};
 
 /// Length of a packet without what stands before or behind it.
 pub const PACKET: usize = 188;
@@ -34,8 +34,15 @@ pub const NULL_PID: u16 = 0x1fff;
 const PIDS_MAX: usize = 16;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "mpegts", name: "MPEG-TS", detect, preview, fields, sequence: Some(sequence) };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "mpegts",
+    name: "MPEG-TS",
+    mark: "47 at the head of every packet of 188, 192 or 204 bytes",
+    detect,
+    preview,
+    fields,
+    sequence: Some(sequence),
+};
 
 /// The header of a transport packet and what its adaptation field says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +164,12 @@ fn within(b: &[u8]) -> Range<usize> {
     }
 }
 
+/// Whether a payload of a protocol carries a transport stream: its own, or RTP of payload type 33.
+pub fn carried_by(p: &Protocol, payload: &[u8]) -> bool {
+    std::ptr::eq(p, &PROTOCOL)
+        || std::ptr::eq(p, &rtp::PROTOCOL) && u8_at(payload, 1).is_some_and(|b| b & 0x7f == 33)
+}
+
 /// Whether this is a transport stream that RTP carries, with its number of packets.
 pub(crate) fn in_rtp(payload: &[u8], cut: bool) -> bool {
     if cut {
@@ -202,7 +215,8 @@ pub(crate) fn summary(b: &[u8], l: &mut Line<'_>) {
     for p in packets(b) {
         for table in psi::tables(b, &p) {
             tables = true;
-            psi::put(&table, l);
+            let later = || sections::joined(b, &p, packets(b)).and_then(|(s, _)| psi::whole(p.pid, &s));
+            psi::put(&table.crc.is_none().then(later).flatten().unwrap_or(table), l);
         }
     }
     // The tables name the PIDs better than their numbers do.
@@ -272,14 +286,38 @@ fn packet_fields(t: &mut Tree<'_>, p: &Packet) -> Option<()> {
     }
     for table in psi::tables(b, p) {
         psi::fields(t, &table);
+        let Some((section, n)) = table.crc.is_none().then(|| sections::joined(b, p, packets(b))).flatten()
+        else {
+            continue;
+        };
+        if let Some(whole) = psi::whole(p.pid, &section) {
+            t.add(table.range.clone(), "joined", format_args!("{} bytes from {n} packets", section.len()));
+            t.unpacked(table.range, &section, |t| {
+                psi::fields(t, &whole);
+                Some(())
+            });
+        }
     }
     Some(())
+}
+
+/// A mark of a packet by some of its bytes, never 0. Those that a clock of the stream stands in are left
+/// out: in a packet sent twice they differ (2.4.3.3).
+fn mark(packet: &[u8]) -> u16 {
+    const PLACES: [usize; 4] = [44, 92, 140, PACKET - 8];
+    let word = |at: usize| {
+        packet.get(at..at + 8).map_or(0, |w| u64::from_le_bytes(w.try_into().unwrap_or_default()))
+    };
+    let mixed =
+        PLACES.iter().fold(0u64, |h, &at| (h.rotate_left(5) ^ word(at)).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    ((mixed >> 48) as u16).max(1)
 }
 
 fn sequence(b: &[u8], f: &mut dyn FnMut(SeqSample)) {
     for p in packets(b).filter(|p| p.pid != NULL_PID && !p.error) {
         let mut sample = SeqSample::one(u64::from(p.pid), u64::from(p.counter), 4);
         sample.restart = p.discontinuity;
+        sample.mark = mark(&b[p.at..]);
         if p.payload.is_none() {
             if !p.discontinuity {
                 continue;

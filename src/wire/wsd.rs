@@ -15,8 +15,15 @@ const NAMESPACES: [&[u8]; 2] = [
 const LOOK_MAX: usize = 4096;
 
 /// The row of the table of protocols.
-pub static PROTOCOL: Protocol =
-    Protocol { id: "wsd", name: "WS-Discovery", detect, preview, fields, sequence: Some(sequence) };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "wsd",
+    name: "WS-Discovery",
+    mark: "XML in the namespace of WS-Discovery",
+    detect,
+    preview,
+    fields,
+    sequence: Some(sequence),
+};
 
 fn contains(b: &[u8], needle: &[u8]) -> bool {
     b.windows(needle.len()).any(|w| w == needle)

@@ -17,12 +17,21 @@ const ATTRIBUTES_MAX: usize = 32;
 const SHOWN: usize = 4;
 
 /// The row of XML of any kind.
-pub static PROTOCOL: Protocol = Protocol { id: "xml", name: "XML", detect, preview, fields, sequence: None };
+pub static PROTOCOL: Protocol = Protocol {
+    id: "xml",
+    name: "XML",
+    mark: "XML from the first byte to the last",
+    detect,
+    preview,
+    fields,
+    sequence: None,
+};
 
 /// The row of Cursor on Target.
 pub static COT: Protocol = Protocol {
     id: "cot",
     name: "Cursor on Target",
+    mark: "an XML <event> with a type and a point",
     detect: detect_cot,
     preview: preview_cot,
     fields,

@@ -32,6 +32,7 @@ const OPTIONS: [&str; 8] = [
 const SAME: &[(&str, &str)] = &[
     ("acn", "sacn"),
     ("artnet", "artnet"),
+    ("babel", "babel"),
     ("coap", "coap"),
     ("corosync_totemnet", "totem"),
     ("glbp", "glbp"),
@@ -47,6 +48,7 @@ const SAME: &[(&str, &str)] = &[
     ("pathport", "pathport"),
     ("ptp", "ptp"),
     ("rip", "rip"),
+    ("ripng", "ripng"),
     ("rtcp", "rtcp"),
     ("rtp", "rtp"),
     ("rtps", "rtps"),
@@ -57,8 +59,6 @@ const SAME: &[(&str, &str)] = &[
 
 /// Where the two differ, and why. `data` is what tshark does not know, `-` what mcscope does not.
 const DIFFERENT: &[(&str, &str, &str)] = &[
-    ("babel", "-", "no decoder: a routing protocol of few networks; the port names it"),
-    ("ripng", "-", "no decoder"),
     ("data", "-", "OLA's SandNet and one-byte RTPS wake-ups: neither knows them"),
     ("data", "cot", "tshark 4.0 has no dissector of Cursor on Target"),
     ("data", "ganglia", "tshark 4.0 has no dissector of gmond's XDR"),

@@ -107,7 +107,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, g: &Group, s: &Source, ctx: &Ct
 
 /// All rows, in their order.
 fn rows(g: &Group, s: &Source, ctx: &Ctx<'_>) -> Vec<Row> {
-    vec![
+    let mut all = vec![
         what(g, s, ctx),
         loss(g, s, ctx),
         numbers(s, ctx),
@@ -119,7 +119,9 @@ fn rows(g: &Group, s: &Source, ctx: &Ctx<'_>) -> Vec<Row> {
         size(s, ctx),
         marking(s, ctx),
         last(s, ctx),
-    ]
+    ];
+    all.extend(carries(s, ctx));
+    all
 }
 
 fn what(g: &Group, s: &Source, ctx: &Ctx<'_>) -> Row {
@@ -133,7 +135,7 @@ fn what(g: &Group, s: &Source, ctx: &Ctx<'_>) -> Row {
     }
     let sure = protocol.map_or("", |(_, sure)| reading::confidence(sure));
     row.push(1, "", sure, theme.dim);
-    row.push(3, "", reading::reason(s, &g.rules), theme.dim);
+    row.push(3, "", reading::reason(s, &g.rules, g.membership.port), theme.dim);
     row
 }
 
@@ -340,6 +342,14 @@ fn marking(s: &Source, ctx: &Ctx<'_>) -> Row {
     one("DSCP", &s.dscp, dscp);
     one("ECN", &s.ecn, s.ecn.last.map(|e| dscp::ecn(e).to_owned()));
     row
+}
+
+/// What a transport stream says that it carries; nothing for other streams.
+fn carries(s: &Source, ctx: &Ctx<'_>) -> Option<Row> {
+    let programs = s.detail.as_ref()?.programs()?;
+    let mut row = Row::new("carries", 2, ctx.theme.text);
+    row.add(0, "", programs.describe());
+    Some(row)
 }
 
 fn last(s: &Source, ctx: &Ctx<'_>) -> Row {

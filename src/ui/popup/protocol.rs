@@ -75,7 +75,7 @@ impl ProtocolChooser {
     fn source<'a>(&self, ctx: &Ctx<'a>) -> Option<(&'a Source, String)> {
         let g = ctx.model.group(self.of.0)?;
         let s = g.sources.get(self.of.1)?;
-        Some((s, reading::reason(s, &g.rules)))
+        Some((s, reading::reason(s, &g.rules, g.membership.port)))
     }
 
     /// What the stream is taken for and why; returns the rows used.

@@ -68,7 +68,7 @@ fn a_stream_can_be_taken_for_another_protocol() {
     d.keys("<enter>P");
     d.expect("What 10.1.2.20:5004 is");
     d.expect("RTP, certain");
-    d.expect("3 in a row have its shape, and their numbers count up");
+    d.expect("version 2 and an RTP payload type");
     d.expect("counts by the protocol's own");
     assert_eq!(d.keys("mpeg<enter>"), [Action::SetProtocol(AUDIO, from, Some("mpegts"))]);
     d.world.model.set_protocol(AUDIO, from, crate::wire::by_id("mpegts"));

@@ -4,6 +4,7 @@ mod announced;
 mod doctor;
 mod feeds;
 mod filter;
+mod hostile;
 mod keymap;
 mod keys;
 mod network;

@@ -199,3 +199,15 @@ fn in_a_zoomed_pane_each_strip_has_its_own_scale() {
     d.keys("z");
     d.expect("/s)");
 }
+
+#[test]
+fn a_transport_stream_says_what_it_carries() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/payload/mpegts-tables.bin");
+    let payload = std::fs::read(path).unwrap();
+    let mut world = World::new();
+    let id = world.join("239.1.1.1:1234", "eth0", None);
+    world.feed(steady(id, "10.1.2.20:5004", 0, 300, 100, |_| payload.clone()), 1000);
+    let mut d = Desk::new(world, 120, 36);
+    d.keys("<enter><enter>");
+    d.expect("carries   \"News HD\" 100: video MPEG-2 pid 256, audio AAC pid 257");
+}

@@ -233,3 +233,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_corpus_of_the_fuzz_target_is_put_together_where_it_can_be() {
+    let whole = |name: &str| {
+        let path = format!("{}/tests/fuzz/corpus/fragments/{name}.bin", env!("CARGO_MANIFEST_DIR"));
+        let b = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let (mut r, mut rest, mut lengths) = (Reassembler::default(), &b[..], Vec::new());
+        while let [high, low, tail @ ..] = rest {
+            let (packet, after) = tail.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+            lengths.extend(r.add(packet, Wall(0), true).map(|(p, _)| p.len()));
+            rest = after;
+        }
+        lengths
+    };
+    // 1280 bytes of payload behind 8 of UDP and 20 of IPv4.
+    assert_eq!(whole("ipv4-in-order"), [1308]);
+    assert_eq!(whole("ipv4-turned-round"), [1308]);
+    assert_eq!(whole("ipv4-twice"), [1308]);
+    assert_eq!(whole("ipv6-part"), [0; 0]);
+    assert_eq!(whole("whole-ones"), [0; 0]);
+}

@@ -134,6 +134,34 @@ fn an_announcement_over_ipv6_names_its_senders_and_leaves_out_what_is_not_sent()
 }
 
 #[test]
+fn a_compressed_announcement_says_what_the_plain_one_says() {
+    let (plain, packed) = (sample("sap-aes67"), sample("sap-compressed"));
+    assert_eq!(Announcement::parse(&packed), Announcement::parse(&plain));
+    // Its fields stand for all of what is packed; their values are the same.
+    let sap = by_id("sap").unwrap();
+    let lines = |b: &[u8]| -> Vec<String> {
+        let all = (sap.fields)(b).into_iter();
+        all.filter(|f| f.depth == 2 || f.depth == 1).map(|f| f.name + " " + &f.value).collect()
+    };
+    let inner: Vec<_> = lines(&packed).into_iter().filter(|l| l != "payload type application/sdp").collect();
+    assert_eq!(inner, lines(&plain));
+    assert!((sap.fields)(&packed).iter().all(|f| f.depth == 0 || f.range == (8..packed.len())));
+    // Cut short anywhere it is not read, and does no harm.
+    for n in 8..packed.len() {
+        assert_eq!(Announcement::parse(&packed[..n]), None, "cut at {n}");
+    }
+}
+
+#[test]
+fn a_description_that_swells_beyond_bound_is_not_read() {
+    use crate::wire::sap::OPENED_MAX;
+    let bomb = sample("sap-bomb");
+    assert!(bomb.len() < OPENED_MAX / 2, "a bomb is small");
+    assert_eq!(Announcement::parse(&bomb), None);
+    assert!(tree(by_id("sap").unwrap(), &bomb).contains("not opened: more than 32 KiB"));
+}
+
+#[test]
 fn media_lines_go_before_those_of_the_session() {
     let text = "v=0\no=- 1 2 IN IP4 10.0.0.1\ns=x\nc=IN IP4 239.0.0.1/1\na=ptime:5\n\
                 m=audio 4000 RTP/AVP 0\nm=audio 4002 RTP/AVP 96\nc=IN IP4 239.0.0.2/8/3\na=rtpmap:96 opus/48000/2\na=ptime:20\n";

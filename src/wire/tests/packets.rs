@@ -249,6 +249,20 @@ proptest! {
     }
 }
 
+#[test]
+fn every_packet_of_the_corpus_does_no_harm_wherever_it_is_cut() {
+    let dir = format!("{}/tests/fuzz/corpus/packet", env!("CARGO_MANIFEST_DIR"));
+    let all: Vec<_> =
+        std::fs::read_dir(dir).unwrap().map(|e| std::fs::read(e.unwrap().path()).unwrap()).collect();
+    assert!(all.len() > 20, "{} packets", all.len());
+    for b in all {
+        for n in 0..=b.len().min(160) {
+            check_packet(&b[..n]);
+        }
+        check_packet(&b);
+    }
+}
+
 const PACKETS: [&str; 12] = [
     "ospf-hello",
     "pim-join-prune",

@@ -12,6 +12,8 @@ const ROWS: &[Row] = &[
     ("artnet-poll", "239.1.1.1", 6454, "artnet", Certain, "Art-Net Poll"),
     ("artnet-reply", "239.1.1.1", 6454, "artnet", Certain, "Art-Net PollReply  \"node\""),
     ("artnet-timecode", "239.1.1.1", 6454, "artnet", Certain, "Art-Net TimeCode  01:30:59:24"),
+    ("babel-hello", "ff02::1:6", 6696, "babel", Certain, "Babel  hello seq 4711  every 4.00 s  IHU fe80::21d:c1ff:fe12:3456  rxcost 256"),
+    ("babel-update", "224.0.0.111", 6696, "babel", Certain, "Babel  update 2001:db8:1::/48  metric 96  update 10.1.2.0/24  retracted  route request any/0"),
     ("bt-lsd-search", "239.192.152.143", 6771, "bt-lsd", Certain, "BitTorrent search  info hash 2ffe7ec5ad83b2ad6b7e26c6d3fcac5a0a0f4ac6  port 6881"),
     ("cbor-described", "239.1.1.1", 9999, "cbor", Certain, "CBOR  array of 3"),
     ("cbor-map", "239.1.1.1", 9999, "cbor", Certain, "CBOR  id 7  temp 21.5  unit \"C\"  +1 more"),
@@ -65,6 +67,8 @@ const ROWS: &[Row] = &[
     ("ptp-v1-sync", "224.0.1.129", 319, "ptp", Certain, "PTPv1 Sync seq 33"),
     ("rip-request", "224.0.0.9", 520, "rip", Certain, "RIPv2 request  the whole table"),
     ("rip-response", "224.0.0.9", 520, "rip", Certain, "RIPv2 response  2 routes  1 unreachable  10.1.0.0/16 metric 1"),
+    ("ripng-request", "ff02::9", 521, "ripng", Certain, "RIPng request  the whole table"),
+    ("ripng-response", "ff02::9", 521, "ripng", Certain, "RIPng response  2 routes  1 unreachable  2001:db8:1::/48 metric 2"),
     ("rtcp-rr-bye", "239.1.1.1", 5005, "rtcp", Certain, "RTCP RR ssrc 00000009  BYE ending"),
     ("rtcp-sr-sdes", "239.1.1.1", 5005, "rtcp", Certain, "RTCP SR ssrc 11223344  pkts 12345  lost 0.4 %  jitter 96  SDES host@10.1."),
     ("rtp-l24", "239.1.1.1", 5004, "rtp", Guess, "RTP PT 97  ssrc 1a2b3c4d  seq 51234  ts 9012  M  288 B"),
@@ -79,6 +83,8 @@ const ROWS: &[Row] = &[
     ("sacn-terminated", "239.255.0.7", 5568, "sacn", Certain, "sACN univ 7  \"Desk A\"  prio 100  seq 42  terminated  24 ch  max 0@1"),
     ("sadp-probe", "239.255.255.250", 37020, "sadp", Certain, "SADP Probe  inquiry"),
     ("sap-aes67", "239.255.255.255", 9875, "sap", Certain, "SAP announce  \"Studio A\"  239.69.1.1:5004  L24/48000/2  ptime 1  ptp 00-1D-C1-FF-FE-12-34-56:0"),
+    ("sap-bomb", "224.2.127.254", 9875, "sap", Certain, "SAP announce  compressed, not opened: more than 32 KiB, from 192.168.1.1"),
+    ("sap-compressed", "224.2.127.254", 9875, "sap", Certain, "SAP announce  \"Studio A\"  239.69.1.1:5004  L24/48000/2  ptime 1  ptp 00-1D-C1-FF-FE-12-34-56:0"),
     ("sap-delete", "224.2.127.254", 9875, "sap", Certain, "SAP delete  session - 1311738121 192.168.1.1"),
     ("sap-encrypted", "224.2.127.254", 9875, "sap", Likely, "SAP announce  encrypted, from 10.1.1.1"),
     ("sap-v6-auth", "ff0e::2:7ffe", 9875, "sap", Certain, "SAP announce  \"Call\"  [ff15::101]:5100  MP2T  +1 media"),
@@ -125,6 +131,31 @@ fn every_sample_has_a_row_and_every_protocol_a_sample() {
     for p in crate::wire::PROTOCOLS.iter().filter(|p| p.id != "probe") {
         assert!(ROWS.iter().any(|row| row.3 == p.id), "no sample of {}", p.id);
     }
+}
+
+#[test]
+fn every_protocol_says_what_it_is_told_by() {
+    for (i, p) in crate::wire::PROTOCOLS.iter().enumerate() {
+        assert!(p.mark.len() > 10 && p.mark.chars().count() <= 72, "{}: {:?}", p.id, p.mark);
+        assert!(crate::wire::PROTOCOLS[i + 1..].iter().all(|q| q.mark != p.mark), "{}: as another's", p.id);
+    }
+}
+
+/// Where a mark names bytes at an offset, every certain sample has them there.
+#[test]
+fn marks_that_name_bytes_are_true() {
+    let mut held = 0;
+    for &(name, group, port, id, confidence, _) in ROWS {
+        let (p, b) = (by_id(id).unwrap(), sample(name));
+        let Some((text, at)) = p.mark.strip_prefix('“').and_then(|m| m.split_once("” at offset ")) else {
+            continue;
+        };
+        let Ok(at) = at.parse::<usize>() else { continue };
+        assert_eq!(confidence, Certain);
+        assert!(b[at..].starts_with(text.as_bytes()), "{name} to {group}:{port}: {:?}", p.mark);
+        held += 1;
+    }
+    assert!(held > 8, "{held} marks were looked at");
 }
 
 #[test]

@@ -6,7 +6,7 @@ parsers are not tested against themselves. `make.py check` wraps them in UDP wit
 tshark name and dissect each one; `make.py check WORD` prints the dissection of those named so.
 `make.py capture FILE` writes all of them into one pcap file, a millisecond apart.
 """
-import os, struct, subprocess, sys, tempfile
+import os, struct, subprocess, sys, tempfile, zlib
 from struct import pack
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -108,6 +108,8 @@ sample("sap-v6-auth", bytes([0x30, 2]) + pack(">H", 0x77) + bytes.fromhex("fe800
        + b"\x20\0AUTHXX"[:8] + b"v=0\r\no=jdoe 3724394400 3724394405 IN IP6 2001:db8::1\r\ns=Call\r\nc=IN IP6 ff15::101/3\r\n"
        b"t=0 0\r\nm=video 5100/2 RTP/AVP 33\r\na=source-filter: incl IN IP6 ff15::101 2001:db8::1\r\nm=audio 0 RTP/AVP 0\r\n", 9875, "sap")
 sample("sap-encrypted", bytes([0x22, 0]) + pack(">H", 0x1001) + bytes([10, 1, 1, 1]) + bytes(range(40)), 9875, "sap")
+sample("sap-compressed", bytes([0x21, 0]) + pack(">H", 0xBEEF) + bytes([192, 168, 1, 1]) + zlib.compress(b"application/sdp\0" + AES67), 9875, "sap")
+sample("sap-bomb", bytes([0x21, 0]) + pack(">H", 0xB0B) + bytes([192, 168, 1, 1]) + zlib.compress(b"v=0\r\n" + b"a=x\r\n" * 200_000, 9), 9875, "sap")
 sample("sdp-bare", AES67, 9999, "udp")
 
 # --- RTP, RTCP (RFC 3550) ---------------------------------------------------------------------
@@ -276,6 +278,25 @@ sample("glbp-hello", bytes([1, 0]) + pack(">HH", 5, 0) + bytes.fromhex("00112233
 sample("rip-request", bytes([1, 2, 0, 0]) + pack(">HHIIII", 0, 0, 0, 0, 0, 16), 520, "rip")
 sample("rip-response", bytes([2, 2, 0, 0]) + pack(">HHIIII", 2, 0, 0x0A010000, 0xFFFF0000, 0, 1)
        + pack(">HHIIII", 2, 0, 0x0A020000, 0xFFFFFF00, 0, 16), 520, "rip")
+V6NET = bytes.fromhex("20010db8000100000000000000000000")
+LINK = bytes.fromhex("fe80000000000000021dc1fffe123456")
+sample("ripng-request", bytes([1, 1, 0, 0]) + bytes(16) + pack(">HBB", 0, 0, 16), 521, "ripng")
+sample("ripng-response", bytes([2, 1, 0, 0]) + V6NET + pack(">HBB", 7, 48, 2) + LINK + pack(">HBB", 0, 0, 255)
+       + V6NET[:6] + b"\0\2" + bytes(8) + pack(">HBB", 0, 64, 16), 521, "ripng")
+
+
+def tlv(kind, value):
+    return bytes([kind, len(value)]) + value
+
+
+def babel(*tlvs):
+    body_ = b"".join(tlvs)
+    return pack(">BBH", 42, 2, len(body_)) + body_
+
+
+sample("babel-hello", babel(tlv(4, pack(">HHH", 0, 4711, 400)), tlv(5, pack(">BBHH", 3, 0, 256, 1200) + LINK[8:]), b"\0", tlv(1, bytes(2))), 6696, "babel")
+sample("babel-update", babel(tlv(6, bytes(2) + LINK[8:]), tlv(7, bytes([3, 0]) + LINK[8:]), tlv(8, pack(">BBBBHHH", 2, 0, 48, 0, 1600, 9, 96) + V6NET[:6]),
+                             tlv(8, pack(">BBBBHHH", 1, 0, 24, 0, 1600, 9, 0xFFFF) + bytes([10, 1, 2])), tlv(9, bytes([0, 0]))), 6696, "babel")
 
 
 # --- IP packets (RFC 791, 8200), with IGMP (RFC 9776) and MLD (RFC 9777) ------------------------
@@ -356,6 +377,46 @@ PACKETS["eigrp-hello"] = (ipv4(88, bytes([224, 0, 0, 10]), with_sum(pack(">BBHII
                                + pack(">HHBBBBBBH", 1, 12, 1, 0, 1, 0, 0, 0, 15), 2), ttl=2), "eigrp")
 
 
+# --- Sequences of payloads, as tests/fuzz/sequence.rs reads them ---------------------------------
+def said(payload, ms=7):
+    return bytes([len(payload), ms]) + payload
+
+
+def counted(n, place=8, step=1):
+    return b"".join(bytes([255, min(200, n - i), place, step]) for i in range(0, n, 200))
+
+
+HEAD = bytes.fromhex("6d1ec70093a855f2") + pack(">I", 1000) + bytes.fromhex("d00df00d77310c")
+SEQUENCES = {
+    # A counter of four bytes at 8, with 3 lost and one twice.
+    "counter-lost": b"\0" + said(HEAD) + counted(700) + counted(1, step=4) + counted(1, step=0) + counted(300),
+    "counter-step-4": b"\0" + said(HEAD) + counted(600, step=4),
+    "counter-carries": b"\0" + said(HEAD[:8] + pack(">I", 0xFF80) + HEAD[12:]) + counted(900),
+    "counter-breaks": b"\0" + said(HEAD) + counted(200) + b"".join(said(bytes((i * k * 77 + k) & 0xFF for k in range(20))) for i in range(40)),
+    "constant": b"\0" + said(HEAD) + counted(600, step=0),
+    "pinned": b"\x04\x08\x03" + said(HEAD) + counted(100) + counted(2, step=9) + counted(50),
+    "switched-off": b"\x01" + said(HEAD) + counted(300),
+    "rtp-restarts": b"\0" + said(bytes([0x80, 96, 0xFF, 0xF0]) + bytes(8) + b"media") + counted(60, place=0)
+    + said(bytes([0x80, 96, 0, 9]) + bytes(8) + b"again") + counted(60, place=0),
+    "transport-stream": b"\0" + b"".join(said(bytes([0x47, 1, 0, 0x10 | i & 15]) + bytes([i]) * 184) for i in range(30) if i != 9),
+    "ends-in-the-middle": b"\0" + said(HEAD)[:9],
+}
+
+
+def fragments(name_):
+    packet = PACKETS[name_][0]
+    return pack(">H", len(packet)) + packet
+
+
+FRAGMENTS = {
+    "ipv4-in-order": fragments("ipv4-first-fragment") + fragments("ipv4-later-fragment"),
+    "ipv4-turned-round": fragments("ipv4-later-fragment") + fragments("ipv4-first-fragment"),
+    "ipv4-twice": fragments("ipv4-first-fragment") * 2 + fragments("ipv4-later-fragment") * 2,
+    "ipv6-part": fragments("ipv6-fragment") * 3,
+    "whole-ones": fragments("ipv4-udp") + fragments("ipv6-udp"),
+}
+
+
 def check_packets():
     bad = 0
     for n, (packet, want) in PACKETS.items():
@@ -398,6 +459,11 @@ def main():
         os.makedirs(os.path.join(HERE, "packet"), exist_ok=True)
         with open(os.path.join(HERE, "packet", n + ".bin"), "wb") as f:
             f.write(packet)
+    for folder, all_ in (("sequence", SEQUENCES), ("fragments", FRAGMENTS)):
+        os.makedirs(os.path.join(HERE, folder), exist_ok=True)
+        for n, content in all_.items():
+            with open(os.path.join(HERE, folder, n + ".bin"), "wb") as f:
+                f.write(content)
     os.makedirs(OUT, exist_ok=True)
     for n, (payload, *_) in SAMPLES.items():
         with open(os.path.join(OUT, n + ".bin"), "wb") as f:
