@@ -238,9 +238,9 @@ impl Finder {
                 }
             }
             State::Found(f) => {
-                if f.follows(payload, len, at, here) {
+                if let Some(usual) = f.follows(payload, len, at, here) {
                     let told = f.sure().is_some();
-                    return std::mem::replace(&mut f.told, told) == told;
+                    return std::mem::replace(&mut f.told, told) == told && usual;
                 }
                 if f.verify(Head::new(payload, len, at), payload, here) {
                     f.told = f.sure().is_some();
@@ -321,27 +321,27 @@ impl Finding {
     }
 
     /// The usual case, quickly: the best reading is the widest and went up by one step, and its low byte,
-    /// which all readings have, did not carry. False, and nothing done, otherwise.
+    /// which all readings have, did not carry. `None`, and nothing done, otherwise; else what the tracker
+    /// says, which may be waiting for this number to confirm a restart.
     #[inline]
-    fn follows(&mut self, payload: &[u8], len: u32, at: Mono, here: &mut Here) -> bool {
+    fn follows(&mut self, payload: &[u8], len: u32, at: Mono, here: &mut Here) -> Option<bool> {
         if self.pinned || !self.widest_first {
-            return false;
+            return None;
         }
         let Reading { counter, highest, .. } = self.readings[0];
-        let Some(value) = counter.read(payload) else { return false };
+        let value = counter.read(payload)?;
         let step = u64::from(counter.step);
         let usual = value == highest.wrapping_add(step) & counter.mask();
         let carried = value & 0xff < step;
         if !usual || carried {
-            return false;
+            return None;
         }
         self.readings[0].highest = value;
         self.behind += 1;
         self.seen += 1;
         self.last.replace(payload, len, at);
         self.doubt.take(Step::Usual, at);
-        self.tracker.offer(sample(&counter, value), at, here);
-        true
+        Some(self.tracker.offer(sample(&counter, value), at, here))
     }
 
     /// Lets the other readings take the steps that the first one took alone.
