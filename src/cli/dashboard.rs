@@ -20,6 +20,7 @@ use crate::cli::signals::{self, Signal};
 use crate::cli::wire::WireArgs;
 use crate::cli::{CliError, Common, Exit, interfaces, local_offset, loopback, resolve_groups, settings};
 use crate::config::Places;
+use crate::engine;
 use crate::engine::command::{Command, DEFAULT_LIMIT_PPS, Impair, Payload, PingJob, Plan, SendJob};
 use crate::engine::demo::{self, Demo};
 use crate::model::counter::Choice;
@@ -248,8 +249,7 @@ impl Dashboard {
             let wait = due.saturating_duration_since(now);
             let mut event = None;
             if busy {
-                // A wait at a channel spins before it sleeps, which costs more than all the rest of a short one.
-                std::thread::sleep(NAP.min(wait));
+                engine::nap(NAP.min(wait));
                 event = match input.try_recv() {
                     Ok(e) => Some(e),
                     Err(TryRecvError::Disconnected) => Some(None),

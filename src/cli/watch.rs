@@ -11,6 +11,7 @@ use crate::cli::output::{Output, Rank};
 use crate::cli::session::Session;
 use crate::cli::signals::{self, Signal};
 use crate::cli::{CliError, Exit, Format, local_offset};
+use crate::engine;
 use crate::export::stats::Reporter;
 use crate::export::{csv, feed, json, plain};
 use crate::model::Model;
@@ -123,8 +124,7 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
         // A ring hands over many batches at a time, and the next ones milliseconds later.
         let signal = if busy && session.model.capture() == Capture::Sockets {
             let nap = if session.model.group_count() < MANY { NAP } else { LONG_NAP };
-            // A wait at a channel spins before it sleeps, which costs more than all the rest of a short one.
-            std::thread::sleep(nap.min(wait));
+            engine::nap(nap.min(wait));
             signals.try_recv().ok()
         } else {
             select! {
