@@ -227,7 +227,7 @@ fn a_narrow_screen_says_which_counter_was_found_where_loss_is_read_from_it() {
         }));
         bytes
     };
-    world.feed(steady(id, "10.1.2.20:7777", 0, 12_000, 4, |n| payload(n)), 12_000);
+    world.feed(steady(id, "10.1.2.20:7777", 0, 12_000, 4, payload), 12_000);
     let mut d = Desk::new(world, 80, 24);
     d.keys("<enter><enter>");
     d.expect("unknown payload");
