@@ -1,7 +1,7 @@
 //! What the panes share: what is selected (by identity, never by row), the filter, and what they wish
 //! from the loop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,8 +54,8 @@ pub struct Shared {
     pub zoomed: bool,
     /// Show what differs from the packet before.
     pub diff: bool,
-    /// Packets that were marked.
-    pub marks: BTreeSet<(MembershipId, u64)>,
+    /// Packets that were marked, as copies: the ring forgets them within seconds on a fast group.
+    pub marks: BTreeMap<(MembershipId, u64), Held>,
     /// What was let through on rows before only one source was.
     pub before_only: BTreeMap<MembershipId, SourceFilter>,
     /// What is shown.
@@ -85,18 +85,13 @@ impl Shared {
             self.group = id;
             self.source = None;
             self.only_source = None;
+            (self.field, self.field_place) = (0..0, 0);
             self.hold(None);
         }
     }
 
-    /// Selects a packet, or follows the newest.
+    /// Selects a packet, or follows the newest. The field that is lit up stays so.
     pub fn hold(&mut self, held: Option<Held>) {
-        if held.as_ref().map(|h| h.packet.number) != self.held.as_ref().map(|h| h.packet.number) {
-            // While packets are gone through, the field stays lit up.
-            if held.is_none() {
-                self.field = 0..0;
-            }
-        }
         self.held = held;
     }
 
@@ -112,6 +107,13 @@ impl Shared {
             Some(from) => ring.iter().rev().take(SEARCHED).find(|p| p.datagram.source == from),
         }?;
         Some((p, ring.payload(p)))
+    }
+
+    /// A copy of the packet to look at.
+    pub fn copied(&self, ctx: &Ctx<'_>) -> Option<Held> {
+        let (p, payload) = self.packet(ctx)?;
+        let before = self.before(ctx).map(<[u8]>::to_vec);
+        Some(Held { packet: *p, payload: payload.to_vec(), before })
     }
 
     /// The payload before the one looked at, of the same source.

@@ -155,7 +155,7 @@ fn preview(b: &[u8], out: &mut String) {
         if let Some(t) = static_type(r.payload_type) {
             put!(l, " {}", t.encoding);
         }
-        put!(l, "  ssrc {:08x}  seq {}  ts {}", r.ssrc, r.sequence, r.timestamp);
+        put!(l, "  seq {}  ts {}  ssrc {:08x}", r.sequence, r.timestamp, r.ssrc);
         if r.marker {
             put!(l, "  M");
         }

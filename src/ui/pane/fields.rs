@@ -62,6 +62,17 @@ fn fields(at: &Shared, ctx: &Ctx<'_>) -> Option<Vec<Field>> {
     Some(list)
 }
 
+/// The field that is lit up. Where it stands in the packet looked at is noted: in another one it may
+/// stand elsewhere.
+pub fn lit(at: &mut Shared, ctx: &Ctx<'_>) -> Option<Field> {
+    if at.field.is_empty() {
+        return None;
+    }
+    let field = fields(at, ctx)?.into_iter().nth(at.field_place);
+    at.field = field.as_ref().map_or(0..0, |f| f.range.clone());
+    field.filter(|f| !f.range.is_empty())
+}
+
 /// Selects the field `by` places on.
 fn shift(by: isize, at: &mut Shared, ctx: &Ctx<'_>) {
     let Some(list) = fields(at, ctx) else { return };
@@ -94,10 +105,6 @@ impl Pane for Fields {
         };
         self.height = area.height.saturating_sub(2) as usize;
         at.field_place = at.field_place.min(list.len() - 1);
-        if !at.field.is_empty() {
-            // Another packet may have it elsewhere.
-            at.field = list[at.field_place].range.clone();
-        }
         self.top = self.top.min(at.field_place).max((at.field_place + 1).saturating_sub(self.height));
         self.top = self.top.min(list.len().saturating_sub(self.height));
         if list.len() > self.height {

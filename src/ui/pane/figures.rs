@@ -175,7 +175,9 @@ fn numbers(s: &Source, ctx: &Ctx<'_>) -> Row {
     if let Some(n) = s.rfc3550_lost() {
         row.add(2, "by RFC 3550", n.to_string());
     }
-    row.add(3, "counter", reading::counter(s));
+    // A counter that no protocol vouches for stands with the loss that is read from it.
+    let rank = if s.verdict.protocol().is_none() { 0 } else { 3 };
+    row.add(rank, "counter", reading::counter(s));
     row
 }
 

@@ -3,15 +3,19 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::base::text::visible_bytes;
+use crate::base::text::{visible, visible_bytes};
 use crate::base::units;
-use crate::ui::format::clock_us;
+use crate::ui::format::{clip, clock_us};
 use crate::ui::keys::Cmd;
 use crate::ui::layer::Ctx;
-use crate::ui::pane::{Kind, Pane, Reply, movement};
+use crate::ui::pane::{Kind, Pane, Reply, fields, movement};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame};
 use crate::ui::widget::hex;
+use crate::wire::Field;
+
+/// Characters of a field in the title.
+const NAMED: usize = 34;
 
 /// The pane.
 #[derive(Default)]
@@ -29,12 +33,19 @@ impl Hex {
     }
 }
 
+/// A field in the title: its name and its value as far as it is short.
+fn named(f: &Field) -> String {
+    let text = format!("{} {}", visible(&f.name, NAMED), visible(&f.value, NAMED));
+    clip(text.trim_end(), NAMED).into_owned()
+}
+
 impl Pane for Hex {
     fn kind(&self) -> Kind {
         Kind::Hex
     }
 
     fn draw(&mut self, area: Rect, buf: &mut Buffer, focused: bool, at: &mut Shared, ctx: &Ctx<'_>) {
+        let field = fields::lit(at, ctx);
         let Some((p, bytes)) = at.packet(ctx) else {
             let words = Words { title: "Bytes".into(), ..Words::default() };
             let inner = frame(area, buf, ctx.theme, focused, &words);
@@ -66,6 +77,7 @@ impl Pane for Hex {
             String::new()
         };
         let before = if at.diff { at.before(ctx) } else { None };
+        let time = format!("Bytes of {}", clock_us(p.datagram.time, ctx.utc_offset_s));
         let words = Words {
             bottom: match (at.diff, before) {
                 (false, _) => "D: difference to the packet before".to_owned(),
@@ -75,7 +87,11 @@ impl Pane for Hex {
                     format!("{n} of {} differ from the packet before", units::bytes(bytes.len() as u64))
                 }
             },
-            title: format!("Bytes of {}", clock_us(p.datagram.time, ctx.utc_offset_s)),
+            title: match field {
+                // Where the list of fields has no room, the light alone would not say what is lit.
+                Some(f) => format!("{time} · {}", named(&f)),
+                None => time,
+            },
             right: format!("{} B{cut}", p.datagram.len),
             bottom_right: scrolled,
         };

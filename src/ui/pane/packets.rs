@@ -102,18 +102,15 @@ impl Packets {
         };
         let right = match &at.held {
             None => "following ▾".to_owned(),
-            Some(h) if g.packets.get(h.packet.number).is_some() => {
-                format!("standing still · {} follows", ctx.key(Cmd::Follow))
-            }
-            Some(_) => format!(
-                "the selected packet is forgotten, a copy is shown · {} follows",
-                ctx.key(Cmd::Follow)
-            ),
+            Some(_) => format!("standing still · {} follows", ctx.key(Cmd::Follow)),
         };
         let (first, end) = bounds(g);
         let mut bottom = format!("{} kept of {}", units::count(end - first), units::count(end));
         if partial {
             bottom.push_str(" · still searching");
+        }
+        if at.held.as_ref().is_some_and(|h| g.packets.get(h.packet.number).is_none()) {
+            bottom.push_str(" · the selected one is forgotten, a copy is shown");
         }
         Words { title, right, bottom, ..Words::default() }
     }
@@ -221,7 +218,7 @@ impl Pane for Packets {
         for (i, &n) in self.drawn.iter().enumerate() {
             let Some(p) = g.packets.get(n) else { continue };
             let y = self.body.y + i as u16;
-            let marked = at.marks.contains(&(g.id, n));
+            let marked = at.marks.contains_key(&(g.id, n));
             let row = Row { area: inner, y, selected: selected == Some(n), focused, marked, ctx };
             draw_row(buf, p, g.packets.payload(p), &row);
         }
@@ -237,11 +234,11 @@ impl Pane for Packets {
             Cmd::Follow => at.hold(None),
             Cmd::NextMark => {
                 let Some(g) = at.group(ctx) else { return Reply::Done };
-                let all = at.marks.range((g.id, bounds(g).0)..=(g.id, u64::MAX)).rev().map(|m| m.1);
+                let all = at.marks.range((g.id, 0)..=(g.id, u64::MAX)).rev().map(|m| m.1);
                 let here = at.held.as_ref().map_or(u64::MAX, |h| h.packet.number);
-                let older = all.clone().find(|&n| n < here).or(all.clone().next());
-                match older {
-                    Some(n) => Self::hold(Some(n), at, ctx),
+                let older = all.clone().find(|h| h.packet.number < here).or(all.clone().next());
+                match older.cloned() {
+                    Some(marked) => at.hold(Some(marked)),
                     None => {
                         let key = ctx.key(Cmd::Mark);
                         at.message = Some(format!("no packet of this group is marked · {key} marks one"));

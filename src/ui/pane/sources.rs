@@ -61,6 +61,12 @@ static COLUMNS: &[Column] = &[
     Column::text("LAST PAYLOAD", "last payload", 20, 200, 11),
 ];
 
+/// From this width on there is room for names and strips side by side.
+const WIDE: u16 = 118;
+
+/// Rank and widths of the strip while the pane has the whole screen: a minute, with its own scale.
+const STRIP_ZOOMED: (u8, Widths) = (2, Widths::Steps(&[27, 37, 67]));
+
 /// From this many sources on it is no news that there are several.
 const SENDERS_TOLD: usize = 100;
 
@@ -273,6 +279,11 @@ impl Pane for Sources {
         let source = (widest.unwrap_or(0) as u16).clamp(21, if area.width < 100 { 21 } else { 47 });
         let mut columns = COLUMNS.to_vec();
         columns[SOURCE].widths = Widths::Range(source, source);
+        if at.zoomed && area.width >= WIDE {
+            // The last minute takes the place of the gaps, which the stream's own view has.
+            (columns[STRIP].rank, columns[STRIP].widths) = STRIP_ZOOMED;
+            columns[HOST].rank = columns[STRIP].rank;
+        }
         let inside = area.inner(ratatui::layout::Margin::new(1, 1));
         self.grid.lay(inside, &columns);
         self.order(at, g, ctx);

@@ -25,7 +25,7 @@ use crate::ui::screen::{Screen, Typing, plan};
 use crate::ui::view::VIEWS;
 
 /// Packets that can be marked.
-const MARKS_MAX: usize = 1_000;
+const MARKS_MAX: usize = 100;
 
 impl Screen {
     /// Does what a row of the table says, if it works now.
@@ -254,12 +254,13 @@ impl Screen {
 
     fn mark(&mut self, ctx: &Ctx<'_>) {
         let Some(id) = self.shared.group_id() else { return };
-        let Some(number) = self.shared.packet(ctx).map(|(p, _)| p.number) else { return };
-        if !self.shared.marks.remove(&(id, number)) {
+        let Some(packet) = self.shared.copied(ctx) else { return };
+        let this = (id, packet.packet.number);
+        if self.shared.marks.remove(&this).is_none() {
             if self.shared.marks.len() == MARKS_MAX {
                 return self.say(format!("{MARKS_MAX} packets are marked: take one away first"));
             }
-            self.shared.marks.insert((id, number));
+            self.shared.marks.insert(this, packet);
         }
     }
 

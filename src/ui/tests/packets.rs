@@ -128,6 +128,42 @@ fn a_packet_that_the_ring_forgot_can_still_be_read() {
 }
 
 #[test]
+fn a_marked_packet_is_found_again_after_the_ring_forgot_it() {
+    let mut d = Desk::new(studio(), 80, 24);
+    d.keys("3jjM");
+    let bytes = d.lines().into_iter().find(|l| l.contains("│ 0000  ")).unwrap();
+    d.keys("f");
+    let flood = steady(AUDIO, "10.1.2.99:1", 65_000, 75_000, 1, |_| vec![9; 1400]);
+    d.world.feed(flood, 75_000);
+    d.draw();
+    d.expect("following");
+    d.keys("'");
+    d.expect("is forgotten, a copy is shown");
+    d.expect(bytes.split("│ 0000").nth(1).unwrap());
+}
+
+#[test]
+fn a_narrow_screen_names_the_field_that_is_lit_up() {
+    let mut d = Desk::new(studio(), 80, 24);
+    // The fields have no pane of their own here. The selected packet has the number 42 248.
+    d.keys("3j");
+    for _ in 0..7 {
+        d.keys("n");
+    }
+    d.expect("· sequence number 42248");
+    // It stays lit in the next packet of another sender, with the value that it has there.
+    d.keys("j");
+    d.expect("· sequence number ");
+    assert!(!d.text().contains("· sequence number 42248"), "{}", d.text());
+    d.keys("f");
+    d.expect("following");
+    d.expect("· sequence number ");
+    // Another group's packets have other fields.
+    d.keys("1<home>j3");
+    assert!(!d.text().contains("· sequence number"), "{}", d.text());
+}
+
+#[test]
 fn list_fields_and_bytes_scroll_on_their_own() {
     let mut d = desk();
     d.keys("3jj<tab><tab>jjj");

@@ -201,6 +201,41 @@ fn in_a_zoomed_pane_each_strip_has_its_own_scale() {
 }
 
 #[test]
+fn the_zoomed_sources_show_a_whole_minute_of_each() {
+    let mut d = Desk::new(studio(), 120, 36);
+    d.keys("<tab>");
+    assert!(!d.text().contains("MAX/S"));
+    d.keys("z");
+    d.expect("MAX/S 60 s");
+    d.expect("HOST");
+}
+
+#[test]
+fn a_narrow_screen_says_which_counter_was_found_where_loss_is_read_from_it() {
+    let mut world = World::new();
+    let id = world.join("239.1.1.1:7777", "eth0", None);
+    let payload = |n: u64| {
+        let counter = (n + n / 100) as u32;
+        let mut noise = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut bytes = vec![0xa7, 0x11];
+        bytes.extend(counter.to_le_bytes());
+        bytes.extend((0..90).map(|_| {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            noise as u8
+        }));
+        bytes
+    };
+    world.feed(steady(id, "10.1.2.20:7777", 0, 12_000, 4, payload), 12_000);
+    let mut d = Desk::new(world, 80, 24);
+    d.keys("<enter><enter>");
+    d.expect("unknown payload");
+    d.expect("lost between sender and this host");
+    d.expect("counter 4 bytes at 2, little endian, found");
+}
+
+#[test]
 fn a_transport_stream_says_what_it_carries() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/payload/mpegts-tables.bin");
     let payload = std::fs::read(path).unwrap();
