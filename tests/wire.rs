@@ -15,7 +15,7 @@ use mcscope::base::group::Endpoint;
 use mcscope::wire::ip;
 use serde_json::Value;
 use support::netns::{Join, Lab, Options, done, index};
-use support::program::{counted, dashboard, interrupt, last, of_type, start, wait_row, watch};
+use support::program::{counted, dashboard, interrupt, last, of_type, run, start, wait_row, watch};
 use support::pty::{Term, text};
 use support::run::{Outcome, Running, Sandbox};
 use support::skip;
@@ -293,6 +293,51 @@ fn only_the_groups_that_are_named_are_shown_and_a_count_ends_it() {
     assert_eq!(shown.len(), 40);
     assert!(shown.iter().all(|p| p["group"] == "239.1.1.1" && p["joined"] == false));
     assert_eq!(last(&lines, "wire", |_| true)["packets"].as_u64(), Some(40));
+}
+
+#[test]
+fn the_interfaces_that_are_named_are_watched_and_no_others() {
+    let Some(lab) = lab!(Options { networks: 2, ..Options::default() }) else { return };
+    let sandbox = Sandbox::new();
+    let everywhere = || {
+        lab.inside(2, || {
+            sending("239.1.1.1:5004", "net0", &[100]).go();
+            (sending("239.1.1.1:5004", "net1", &[100]).go(), sending("239.1.1.2:5004", "net1", &[100]).go())
+        })
+    };
+    let mut running = watch(&sandbox, Some((&lab, 1)), "--no-join -I net1 --stats-only", 0);
+    until_tapped(&mut running, 1);
+    let (one, two) = everywhere();
+    let sent = packets(&[one, two]);
+    until_seen(&mut running, "net1", sent);
+    let lines = interrupt(running).json();
+    let of_net0 = |v: &&Value| v["iface"] == "net0";
+    assert_eq!(lines.iter().find(of_net0), None, "not even a tap is opened there");
+    // A group that names no interface is on the named one.
+    let mut running =
+        watch(&sandbox, Some((&lab, 1)), "--no-join --iface net1 --stats-only 239.1.1.1:5004", 0);
+    until_tapped(&mut running, 1);
+    let (one, _) = everywhere();
+    until_seen(&mut running, "net1", packets(std::slice::from_ref(&one)));
+    let lines = interrupt(running).json();
+    as_sent(&lines, "net1", &[one]);
+    assert!(lines.iter().all(|v| v["group"] != "239.1.1.2" && v["iface"] != "net0"), "{lines:#?}");
+    // One that joins pass over is taken when it is named.
+    let mut running = watch(&sandbox, Some((&lab, 1)), "--no-join --iface lo --stats-only", 0);
+    until_tapped(&mut running, 1);
+    let sent = packets(&[lab.inside(1, || sending("239.1.1.1:5004", "lo", &[100]).go())]);
+    until_seen(&mut running, "lo", sent);
+    interrupt(running);
+    let mut term = dashboard(&sandbox, Some((&lab, 1)), "--no-join --iface net1", (36, 120));
+    term.wait_text("tap on");
+    everywhere();
+    wait_row(&mut term, &["239.1.1.1", "net1"]);
+    wait_row(&mut term, &["239.1.1.2", "net1"]);
+    assert!(!term.text().lines().any(|l| l.contains("239.1.1.1") && l.contains("net0")));
+    term.type_keys("q");
+    let unknown = run(&sandbox, Some((&lab, 1)), "watch --no-join --iface net7").code(3);
+    unknown.complains("--iface net7: there is no interface net7").complains("net1");
+    run(&sandbox, Some((&lab, 1)), "watch --wire --iface net1 239.1.1.1:5004").code(2).complains("--no-join");
 }
 
 #[test]

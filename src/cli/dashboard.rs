@@ -88,10 +88,12 @@ pub fn run(
         }
         false => None,
     };
-    let mut session = super::wire::start(&ifaces, common, &config, Settings::default(), depth)?;
+    let shown = if wire.no_join { wire.groups(&groups, &ifaces)? } else { Vec::new() };
+    let at_start = wire.at_start(depth);
+    let mut session = super::wire::start(&ifaces, common, &config, Settings::default(), at_start)?;
     session.model.tap_refused(no_tap.map(|e| (e.reason(), e.remedy())));
     if wire.no_join {
-        wire.watch_only(&mut session, &resolve_groups(&groups, &ifaces)?);
+        wire.watch_only(&mut session, &shown, depth);
     }
     for (m, origin, label) in rows {
         session.join(m, origin, label);

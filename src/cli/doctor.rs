@@ -10,7 +10,7 @@ use crate::base::iface::{Iface, candidates, to_examine};
 use crate::base::resolve::Note;
 use crate::base::spec::{IfaceChoice, Spec};
 use crate::cli::signals::{self, Signal};
-use crate::cli::{CliError, Exit, interfaces, local_offset, print, refuse, resolved};
+use crate::cli::{CliError, Exit, interfaces, local_offset, print, refuse, resolved, wire};
 use crate::doctor::finding::Verdict;
 use crate::doctor::{Examination, Request};
 use crate::export;
@@ -95,14 +95,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, CliError> {
 }
 
 fn request(args: &DoctorArgs, ifaces: &[Iface]) -> Result<Request, CliError> {
-    for name in &args.iface {
-        if !ifaces.iter().any(|i| *i.name == **name) {
-            let list: Vec<&str> = ifaces.iter().map(|i| &*i.name).collect();
-            let verb = if list.len() == 1 { "exists" } else { "exist" };
-            let text = format!("--iface {name}: there is no interface {name} ({} {verb})", list.join(", "));
-            return Err(CliError::could_not(text));
-        }
-    }
+    wire::exist(&args.iface, ifaces)?;
     let names = |list: Vec<&Iface>| list.into_iter().map(|i| i.name.to_string()).collect::<Vec<_>>();
     // A join that names no interface would take the loopback; whoever asks why nothing comes means the
     // interface that is down.

@@ -173,16 +173,20 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
                 ));
             }
             let ifaces = interfaces()?;
-            let rows =
-                if args.groups.is_empty() { Vec::new() } else { resolve_groups(&args.groups, &ifaces)? };
+            let rows = if args.wire.no_join {
+                args.wire.groups(&args.groups, &ifaces)?
+            } else {
+                resolve_groups(&args.groups, &ifaces)?
+            };
             let legs = args.feeds.legs(&ifaces, &args.wire)?;
             let keep = Settings { keep_packets: false };
             args.wire.available()?;
             // Who asks and who answers is part of the timeline, where it may be heard.
             let depth = args.wire.depth().max(wire::ears());
-            let mut session = wire::start(&ifaces, &args.common, &config, keep, depth)?;
+            let at_start = args.wire.at_start(depth);
+            let mut session = wire::start(&ifaces, &args.common, &config, keep, at_start)?;
             if args.wire.no_join {
-                args.wire.watch_only(&mut session, &rows);
+                args.wire.watch_only(&mut session, &rows, depth);
             } else {
                 for m in rows {
                     session.join(m, Origin::User, None);

@@ -103,6 +103,14 @@ impl Session {
         self.no_join = true;
     }
 
+    /// Taps look so deep, at these interfaces alone. For a session whose taps are off: none is opened on
+    /// another first.
+    pub fn tap_only(&mut self, names: Vec<Arc<str>>, depth: Depth) {
+        self.taps = depth > Depth::Off;
+        self.engine.command(Command::TapOnly(names));
+        self.engine.command(Command::Tap(depth));
+    }
+
     /// Whether nothing is joined, whoever asks.
     pub fn refuses_joins(&self) -> bool {
         self.no_join

@@ -239,7 +239,14 @@ impl Lab<'_> {
         let before = Self::on_wire(self.session, m).map_or(0, |(_, packets, _)| packets);
         let left: Mono = clock::now().mono;
         self.session.leave(&[id]);
-        if !self.tap || run.join_to_first_ns.is_none() {
+        if run.join_to_first_ns.is_none() {
+            return Ok(());
+        }
+        if !self.tap {
+            notes.push(
+                "what came after the leave is not seen: a socket hears nothing then, and a tap takes CAP_NET_RAW"
+                    .to_owned(),
+            );
             return Ok(());
         }
         // That nothing more comes is seen only after it did not come for a while.

@@ -59,6 +59,8 @@ pub enum Command {
     Tap(Depth),
     /// Taps look at these interfaces too, whatever joins would take.
     TapOn(Vec<Arc<str>>),
+    /// Taps look at these interfaces alone, and at those that a row stands on.
+    TapOnly(Vec<Arc<str>>),
     /// A row stands with this membership (`Some`), or does not any more: a tap counts what it takes apart.
     /// The front end says it, which is the one that hears of it from the listeners.
     Stands(MembershipId, Option<Arc<Membership>>),

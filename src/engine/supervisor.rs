@@ -244,6 +244,7 @@ impl Supervisor {
             }
             Command::Tap(depth) => self.taps.set_depth(depth, &self.ifaces),
             Command::TapOn(names) => self.taps.look_at(names, &self.ifaces),
+            Command::TapOnly(names) => self.taps.look_only_at(names, &self.ifaces),
             Command::Stands(id, membership) => self.taps.stands(id, membership, &self.ifaces),
             Command::Resolve(ip) => {
                 if let Some(names) = &self.names {

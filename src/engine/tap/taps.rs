@@ -26,6 +26,8 @@ pub(in crate::engine) struct Taps {
     refused: Vec<(u32, Depth)>,
     /// Interfaces that are wanted besides.
     also: Vec<Arc<str>>,
+    /// Whether those that joins take are left out.
+    only: bool,
     /// Rows that stand.
     standing: BTreeMap<MembershipId, Arc<Membership>>,
 }
@@ -34,7 +36,8 @@ impl Taps {
     /// None yet: [`Taps::follow`] opens them.
     pub fn new(depth: Depth, bytes: Option<usize>, sights: Sights, updates: Sender<Update>) -> Taps {
         let (open, standing) = (BTreeMap::new(), BTreeMap::new());
-        Taps { depth, bytes, sights, updates, open, refused: Vec::new(), also: Vec::new(), standing }
+        let (refused, also) = (Vec::new(), Vec::new());
+        Taps { depth, bytes, sights, updates, open, refused, also, only: false, standing }
     }
 
     /// They are to look so deep from now on.
@@ -48,6 +51,12 @@ impl Taps {
     pub fn look_at(&mut self, names: Vec<Arc<str>>, ifaces: &[Iface]) {
         self.also = names;
         self.follow(ifaces);
+    }
+
+    /// They are to look at these interfaces, and of the others at those only that a row stands on.
+    pub fn look_only_at(&mut self, names: Vec<Arc<str>>, ifaces: &[Iface]) {
+        self.only = true;
+        self.look_at(names, ifaces);
     }
 
     /// A row stands, or does not any more.
@@ -72,14 +81,15 @@ impl Taps {
         }
     }
 
-    /// Opens and closes taps as the interfaces ask for it: one on each that joins take which name none, and
-    /// on each that a row stands on.
+    /// Opens and closes taps as the interfaces ask for it: one on each that joins take which name none,
+    /// unless others are wanted alone, and on each that a row stands on.
     pub fn follow(&mut self, ifaces: &[Iface]) {
         let mut wanted: BTreeMap<u32, &Iface> = BTreeMap::new();
         if self.depth > Depth::Off {
             let stands = |name: &Arc<str>| self.standing.values().any(|m| m.iface == *name);
             let rows = |i: &&Iface| self.also.contains(&i.name) || stands(&i.name);
-            let all = candidates(ifaces).into_iter().chain(ifaces.iter().filter(rows));
+            let taken = if self.only { Vec::new() } else { candidates(ifaces) };
+            let all = taken.into_iter().chain(ifaces.iter().filter(rows));
             wanted.extend(all.map(|i| (i.index, i)));
         }
         let same = |index: &u32, name: &Arc<str>| wanted.get(index).is_some_and(|i| i.name == *name);
