@@ -20,6 +20,7 @@ use crate::model::shape::{Peaks, Sizes};
 use crate::model::source::{Counters, Gaps, Noticed, OnWire, Source, Stamp, State};
 use crate::model::sources::SourceTable;
 use crate::model::telling::{NotedOf, Told};
+use crate::wire::essence;
 
 /// A group that a person joined and that had nothing after this long is silent.
 pub const SILENT_AFTER_NS: u64 = 5 * SECOND_NS;
@@ -422,6 +423,12 @@ impl Group {
     /// Its name: that of the session which announces it, else the registry's.
     pub fn name(&self) -> Option<&str> {
         self.announced.as_ref().map(|n| &*n.name).filter(|n| !n.is_empty()).or(self.label.as_deref())
+    }
+
+    /// What is known of a datagram of this length that this sender sent here, beside its bytes.
+    pub fn told(&self, from: IpAddr, len: u32) -> essence::Told<'_> {
+        let formats = self.announced.as_ref().map_or(&[][..], |n| n.formats_of(from));
+        essence::Told { formats, len: len as usize }
     }
 
     /// The rate over the last second; `None` while nothing was watched for long enough.
