@@ -385,10 +385,11 @@ impl Group {
         self.first.get_or_insert(at);
         self.last = Some(at);
         let to = self.membership.endpoint();
+        let formats = self.announced.as_ref().map_or(&[][..], |n| n.formats_of(d.source.ip));
         let found = match self.sources.place(d.source, hint, at, ours) {
             Some((place, new)) => {
                 let source = self.sources.at_mut(place);
-                let noticed = source.record(d, payload, at, wire, to, &self.rules, &mut self.here);
+                let noticed = source.record(d, payload, at, wire, to, &self.rules, formats, &mut self.here);
                 self.sources.counted(place, at.mono, noticed.discontinuous);
                 Some((place, new, noticed))
             }

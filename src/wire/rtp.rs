@@ -92,6 +92,13 @@ impl Rtp {
     }
 }
 
+/// Where the payload of a packet begins.
+pub(crate) fn payload_at(b: &[u8]) -> Option<usize> {
+    let b0 = u8_at(b, 0).filter(|b0| b0 & 0xc0 == 0x80)?;
+    let at = HEADER + 4 * usize::from(b0 & 0x0f);
+    Some(if b0 & 0x10 != 0 { at + 4 + 4 * usize::from(be16(b, at + 2)?) } else { at })
+}
+
 /// What IANA's registry says of a static payload type (RFC 3551 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StaticType {

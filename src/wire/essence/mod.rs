@@ -6,6 +6,9 @@
 //! | encoding | rules |
 //! | --- | --- |
 //! | `L8`, `L16`, `L20`, `L24` | RFC 3551 section 4.5, RFC 3190; AES67 section 7, ST 2110-30 |
+//! | `raw` video | RFC 4175, ST 2110-20 |
+//! | `smpte291` | RFC 8331, ST 2110-40 |
+//! | `SMPTE2022-6` | ST 2022-6 |
 //!
 //! What is announced and what is sent may differ, so lengths are checked against the announcement, and
 //! what does not fit is said.
@@ -13,10 +16,13 @@
 use std::fmt::{self, Display};
 
 use crate::base::text::visible;
-use crate::wire::read::{Line, Tree, line, put};
+use crate::wire::read::{Line, Tree, be16, be32, line, put, u8_at};
 use crate::wire::rtp::Rtp;
 use crate::wire::sdp::Media;
-use crate::wire::{Field, Protocol, rtp};
+use crate::wire::{Field, Protocol, SeqSample, rtp};
+
+mod hbrmt;
+mod video;
 
 /// Cells of an announced encoding that are shown.
 const SHOWN: usize = 60;
@@ -37,6 +43,12 @@ pub struct Format {
 pub enum Kind {
     /// Linear audio: one sample of each channel after the other.
     Audio(Audio),
+    /// Uncompressed video (RFC 4175).
+    Video,
+    /// Ancillary data (RFC 8331).
+    Ancillary,
+    /// SDI as it is (ST 2022-6).
+    Hbrmt,
     /// Anything else: only its name is known.
     Other,
 }
@@ -70,14 +82,14 @@ impl Format {
         let mapped = media.rtpmap.iter().map(|(payload_type, encoding)| Format {
             payload_type: *payload_type,
             encoding: visible(encoding, SHOWN),
-            kind: Kind::of(encoding),
+            kind: Kind::of(encoding, &media.kind),
         });
         mapped.collect()
     }
 }
 
 impl Kind {
-    fn of(encoding: &str) -> Kind {
+    fn of(encoding: &str, media: &str) -> Kind {
         let mut parts = encoding.split('/');
         let (name, rate) = (parts.next().unwrap_or_default(), parts.next().and_then(|r| r.parse().ok()));
         // Without a number it is one channel (RFC 8866 section 6.6).
@@ -88,12 +100,22 @@ impl Kind {
             "L16" => 16,
             "L20" => 20,
             "L24" => 24,
+            "RAW" if media.eq_ignore_ascii_case("video") => return Kind::Video,
+            "SMPTE291" => return Kind::Ancillary,
+            "SMPTE2022-6" => return Kind::Hbrmt,
             _ => return Kind::Other,
         };
         match (rate, channels) {
             (Some(rate_hz @ 1..), Some(channels @ 1..)) => Kind::Audio(Audio { bits, rate_hz, channels }),
             _ => Kind::Other,
         }
+    }
+}
+
+impl Kind {
+    /// Whether its payloads begin with the upper half of the sequence number.
+    fn is_extended(&self) -> bool {
+        matches!(self, Kind::Video | Kind::Ancillary)
     }
 }
 
@@ -143,16 +165,25 @@ impl<'a> Explained<'a> {
     fn put(&self, b: &[u8], l: &mut Line<'_>) -> Option<()> {
         let payload = b.get(self.rtp.payload.clone())?;
         put!(l, "RTP {}", self.format.encoding);
-        match &self.format.kind {
-            Kind::Audio(a) => {
-                let _ = self.put_audio(a, l);
-            }
-            Kind::Other => {
-                put!(l, "  {} B", self.len.unwrap_or(payload.len()));
-            }
-        }
+        let len = self.len.unwrap_or(payload.len());
         let r = &self.rtp;
-        put!(l, "  ssrc {:08x}  seq {}  ts {}", r.ssrc, r.sequence, r.timestamp);
+        // Where bytes are missing, what was written until then stays.
+        let _ = match &self.format.kind {
+            Kind::Audio(a) => self.put_audio(a, l),
+            Kind::Video => video::put_video(payload, len, l),
+            Kind::Ancillary => video::put_ancillary(payload, l),
+            Kind::Hbrmt => hbrmt::put_hbrmt(payload, self.len, l),
+            Kind::Other => {
+                put!(l, "  {len} B");
+                None
+            }
+        };
+        put!(l, "  ssrc {:08x}  seq ", r.ssrc);
+        match video::extended(payload, r.sequence).filter(|_| self.format.kind.is_extended()) {
+            Some(number) => put!(l, "0x{number:08x}"),
+            None => put!(l, "{}", r.sequence),
+        }
+        put!(l, "  ts {}", r.timestamp);
         if r.marker {
             put!(l, "  M");
         }
@@ -174,6 +205,9 @@ impl<'a> Explained<'a> {
     fn tree<'b>(&self, t: &mut Tree<'b>) -> Option<()> {
         match &self.format.kind {
             Kind::Audio(a) => self.audio(a, t),
+            Kind::Video => video::video(t, self.rtp.sequence, self.len),
+            Kind::Ancillary => video::ancillary(t, self.rtp.sequence, self.len),
+            Kind::Hbrmt => hbrmt::tree(t, self.len),
             Kind::Other => Some(()),
         }
     }
@@ -230,6 +264,23 @@ pub fn fields(p: &Protocol, b: &[u8], told: &Told<'_>) -> Vec<Field> {
     match Explained::of(p, b, told) {
         Some(e) => Tree::of(b, |t| rtp::tree(t, &e.rtp, Some(&e.format.encoding), |t| e.tree(t))),
         None => (p.fields)(b),
+    }
+}
+
+/// The upper half of an RTP packet's sequence number, where an announcement says that its payload begins
+/// with it.
+pub fn upper_half(b: &[u8], formats: &[Format]) -> Option<u16> {
+    let payload_type = u8_at(b, 1)? & 0x7f;
+    formats.iter().find(|f| f.payload_type == payload_type && f.kind.is_extended())?;
+    be16(b, rtp::payload_at(b)?)
+}
+
+/// The sequence number of such a packet in its whole width (RFC 4175 section 4.2, RFC 8331 section 2.1).
+pub fn sequence(b: &[u8], f: &mut dyn FnMut(SeqSample)) {
+    if let (Some(at), Some(low), Some(ssrc)) = (rtp::payload_at(b), be16(b, 2), be32(b, 8))
+        && let Some(high) = be16(b, at)
+    {
+        f(SeqSample::one(u64::from(ssrc), u64::from(high) << 16 | u64::from(low), 32));
     }
 }
 

@@ -110,3 +110,139 @@ fn an_encoding_that_is_only_a_name_is_named() {
     let none = formats("m=audio 5004 RTP/AVP 96\r\na=rtpmap:96 L24/0/2\r\na=rtpmap:97 L16/48000/0\r\n");
     assert!(none.iter().all(|f| f.kind == Kind::Other), "{none:?}");
 }
+
+const VIDEO: &str = "m=video 5004 RTP/AVP 96\r\na=rtpmap:96 raw/90000\r\n";
+
+/// Two segments, of lines 17 and 18 of the second field.
+fn two_lines() -> Vec<u8> {
+    let mut b = vec![0x00, 0x12, 0x00, 0x0a, 0x80, 0x11, 0x83, 0xc0, 0x00, 0x05, 0x80, 0x12, 0x00, 0x00];
+    b.extend([7; 15]);
+    b
+}
+
+#[test]
+fn announced_video_says_its_lines_and_counts_in_32_bits() {
+    let told = formats(VIDEO);
+    let b = packet(96, 0xa3f1, &two_lines());
+    assert_eq!(
+        shown(&b, &told, b.len()),
+        "RTP raw/90000, line 17 field 2 from pixel 960, line 18 field 2 from pixel 0, 15 B  \
+         ssrc 00000009  seq 0x0012a3f1  ts 48"
+    );
+    assert_eq!(
+        inner(&b, &told),
+        [
+            "extended sequence number: 18 (0x0012a3f1 in all) [12..14]",
+            "segment 1: line 17 [14..20]",
+            "  length: 10 bytes [14..16]",
+            "  field: 2 [16..17]",
+            "  line: 17 [16..18]",
+            "  continuation: another header [18..19]",
+            "  offset: pixel 960 [18..20]",
+            "  samples: 10 bytes [26..36]",
+            "segment 2: line 18 [20..26]",
+            "  length: 5 bytes [20..22]",
+            "  field: 2 [22..23]",
+            "  line: 18 [22..24]",
+            "  continuation: the last [24..25]",
+            "  offset: pixel 0 [24..26]",
+            "  samples: 5 bytes [36..41]",
+        ]
+    );
+    let short = &b[..b.len() - 1];
+    assert!(shown(short, &told, short.len()).contains("but 28 B are too few for its segments"));
+    assert!(inner(short, &told).join("\n").contains("segments: do not fit in 28 bytes: not as announced"));
+    // Only the capture cut it.
+    assert!(shown(short, &told, b.len()).contains("15 B"));
+}
+
+#[test]
+fn raw_is_video_only_where_video_is_announced() {
+    let told = formats("m=application 5004 RTP/AVP 96\r\na=rtpmap:96 raw/90000\r\n");
+    assert_eq!(told[0].kind, Kind::Other);
+}
+
+const DATA: &str = "m=video 5004 RTP/AVP 100\r\na=rtpmap:100 smpte291/90000\r\n";
+
+/// Words of ten bits one after the other, filled up to four bytes.
+fn words(list: &[u16]) -> Vec<u8> {
+    let mut bits: Vec<bool> = list.iter().flat_map(|w| (0..10).rev().map(move |i| w >> i & 1 != 0)).collect();
+    bits.resize(bits.len().next_multiple_of(32), false);
+    bits.chunks(8).map(|c| c.iter().fold(0, |v, &bit| v << 1 | u8::from(bit))).collect()
+}
+
+#[test]
+fn announced_ancillary_data_says_what_it_is_and_on_which_line() {
+    // Captions on line 9 and timecode on line 10, colour difference, stream 3.
+    let captions = words(&[0x161, 0x101, 0x203, 0x296, 0x269, 0x152, 0x200]);
+    let timecode = words(&[0x260, 0x260, 0x101, 0x200, 0x200]);
+    let mut p = vec![0x00, 0x01, 0x00, 0x00, 0x02, 0x80, 0x00, 0x00];
+    p.extend([0x00, 0x90, 0x00, 0x00]);
+    p.extend(&captions);
+    let second = p.len();
+    p.extend([0x80, 0xa0, 0x10, 0x83]);
+    p.extend(&timecode);
+    let length = (p.len() - 8) as u8;
+    p[3] = length;
+    let b = packet(100, 5, &p);
+    let told = formats(DATA);
+    assert_eq!(
+        shown(&b, &told, b.len()),
+        "RTP smpte291/90000, 2 ANC packets, DID 61 SDID 01 CEA-708 captions line 9, \
+         DID 60 SDID 60 timecode line 10  ssrc 00000009  seq 0x00010005  ts 48"
+    );
+    let at = 12 + second;
+    let lines = inner(&b, &told);
+    let want = [
+        "extended sequence number: 1 (0x00010005 in all) [12..14]".to_owned(),
+        format!("length: {length} bytes [14..16]"),
+        "ANC packets: 2 [16..17]".to_owned(),
+        "field: 1 [17..18]".to_owned(),
+        format!("ANC packet 1: CEA-708 captions [20..{at}]"),
+        "  channel: luma [20..21]".to_owned(),
+        "  line: 9 [20..22]".to_owned(),
+        "  horizontal offset: 0 [21..23]".to_owned(),
+        "  DID: 0x61 [24..26]".to_owned(),
+        "  SDID: 0x01 [25..27]".to_owned(),
+        "  data count: 3 words [26..28]".to_owned(),
+        format!("ANC packet 2: timecode [{at}..{}]", b.len()),
+        format!("  channel: colour difference [{at}..{}]", at + 1),
+        format!("  line: 10 [{at}..{}]", at + 2),
+        format!("  horizontal offset: 16 [{}..{}]", at + 1, at + 3),
+        format!("  stream: 3 [{}..{}]", at + 3, at + 4),
+    ];
+    assert_eq!(lines[..want.len()], want);
+    let short = &b[..b.len() - 4];
+    let said = inner(short, &told).join("\n");
+    assert!(said.contains("bytes: more than there are, not as announced"), "{said}");
+}
+
+#[test]
+fn announced_sdi_says_its_source_and_that_it_is_whole() {
+    let told = formats("m=video 5004 RTP/AVP 98\r\na=rtpmap:98 SMPTE2022-6/27000000\r\n");
+    let mut p = vec![0x08, 42, 0x40, 0x20, 0x02, 0x01, 0x71, 0x00, 0, 0, 1, 0];
+    p.extend([1; 1376]);
+    let b = packet(98, 7, &p);
+    assert_eq!(
+        shown(&b[..64], &told, b.len()),
+        "RTP SMPTE2022-6/27000000, frame 42, format 0x20 rate 0x17 sampling 1, 1376 B  \
+         ssrc 00000009  seq 7  ts 48"
+    );
+    let said = inner(&b, &told).join("\n");
+    for want in [
+        "source format: follows [12..13]",
+        "frame count: 42 [13..14]",
+        "timestamp reference: 1 [14..15]",
+        "clock frequency: code 1 [14..16]",
+        "mapping: 0 [16..17]",
+        "frame: code 0x20 [16..18]",
+        "frame rate: code 0x17 [17..19]",
+        "sampling: code 1 [18..19]",
+        "video timestamp: 256 [20..24]",
+        "media: 1376 bytes [24..1400]",
+    ] {
+        assert!(said.contains(want), "{want} in\n{said}");
+    }
+    let short = &b[..b.len() - 1];
+    assert!(shown(short, &told, short.len()).contains("but 1375 B of media, not 1376"));
+}
