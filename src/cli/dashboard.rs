@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::ui::screen::Event;
-use crossbeam_channel::select;
+use crossbeam_channel::{TryRecvError, select};
 
 use crate::base::group::{Endpoint, MembershipId};
 use crate::base::iface::Iface;
@@ -248,10 +248,15 @@ impl Dashboard {
             let wait = due.saturating_duration_since(now);
             let mut event = None;
             if busy {
-                select! {
-                    recv(input) -> e => event = Some(e.unwrap_or(None)),
-                    recv(signals) -> s => if let Ok(s) = s { self.signal(s)? },
-                    default(NAP.min(wait)) => {}
+                // A wait at a channel spins before it sleeps, which costs more than all the rest of a short one.
+                std::thread::sleep(NAP.min(wait));
+                event = match input.try_recv() {
+                    Ok(e) => Some(e),
+                    Err(TryRecvError::Disconnected) => Some(None),
+                    Err(TryRecvError::Empty) => None,
+                };
+                if let Ok(s) = signals.try_recv() {
+                    self.signal(s)?;
                 }
             } else {
                 select! {

@@ -123,7 +123,9 @@ pub fn run(mut session: Session, watch: &Watch) -> Result<Exit, CliError> {
         // A ring hands over many batches at a time, and the next ones milliseconds later.
         let signal = if busy && session.model.capture() == Capture::Sockets {
             let nap = if session.model.group_count() < MANY { NAP } else { LONG_NAP };
-            signals.recv_timeout(nap.min(wait)).ok()
+            // A wait at a channel spins before it sleeps, which costs more than all the rest of a short one.
+            std::thread::sleep(nap.min(wait));
+            signals.try_recv().ok()
         } else {
             select! {
                 recv(signals) -> s => s.ok(),

@@ -218,10 +218,15 @@ impl Detail {
         self.last_payload[..kept].copy_from_slice(&payload[..kept]);
         (self.last_len, self.last_size) = (kept as u16, d.len);
         // Two counters may be watched in one payload: the missing numbers of one of them claim drops.
-        let claims = self.claims();
-        here.mute(claims == Claims::Found);
+        let two = self.finder.is_some() && verdict.followed().is_some();
+        let claims = two.then(|| self.claims());
+        if claims == Some(Claims::Found) {
+            here.mute(true);
+        }
         let followed = self.follow(verdict, payload, at, alike, formats, retired, here);
-        here.mute(claims == Claims::Followed);
+        if let Some(claims) = claims {
+            here.mute(claims == Claims::Followed);
+        }
         let unknown = self.is_unknown();
         let usual = match &mut self.finder {
             Some(finder) if unknown || self.choice != Choice::Find => {
@@ -234,7 +239,9 @@ impl Detail {
                 false
             }
         };
-        here.mute(false);
+        if two {
+            here.mute(false);
+        }
         usual
     }
 

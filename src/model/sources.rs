@@ -193,8 +193,9 @@ impl SourceTable {
         }
         let mut open = self.list[place].state != State::Live;
         if let Some(detail) = &self.list[place].detail {
-            open |= detail.waits();
             if discontinuous {
+                // Only then a number can have gone missing; the source stays open while one is waited for.
+                open |= detail.waits();
                 let before = detail.told.map_or(0, |c| c.late_max);
                 open |= self.tell(place, detail.told);
                 // What was taken for late turned out to be of a sender that began anew.
