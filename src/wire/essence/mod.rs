@@ -226,7 +226,7 @@ impl<'a> Explained<'a> {
         t.add(all, "time", format_args!("{} ms", Millis(n as f64 * 1000.0 / f64::from(a.rate_hz))));
         // The first sample of each channel: whether there is anything but silence, and where it stands.
         let bytes = usize::from(a.bits / 8);
-        if a.bits % 8 == 0 && n > 0 {
+        if a.bits.is_multiple_of(8) && n > 0 {
             for c in 0..usize::from(a.channels) {
                 if t.full() {
                     break;
