@@ -230,7 +230,8 @@ impl Printer<'_> {
                 }
             }
             let ours = source.is_some_and(|s| s.ours);
-            let p = json::packet(&g.membership, d, payload, protocol, ours, watch.snap);
+            let told = g.told(d.source.ip, d.len);
+            let p = json::packet(&g.membership, d, payload, protocol, &told, ours, watch.snap);
             let line = match self.watch.format {
                 Format::Json => p.json(d.time),
                 Format::Csv => p.csv(d.time),

@@ -13,6 +13,7 @@ use crate::base::time::Wall;
 use crate::export::stats::Stats;
 use crate::model::event::Event;
 use crate::model::group::{Group, JoinState};
+use crate::wire::essence::{self, Told};
 use crate::wire::{self, Hint, Protocol};
 
 /// The version of the format.
@@ -148,19 +149,20 @@ pub fn protocol(
     })
 }
 
-/// The packet of a datagram; `protocol` is what [`protocol`] found, `snap` bounds `payload_hex` in
-/// bytes.
+/// The packet of a datagram; `protocol` is what [`protocol`] found, `told` what is announced of it, `snap`
+/// bounds `payload_hex` in bytes.
 pub fn packet(
     m: &Membership,
     d: &Datagram,
     payload: &[u8],
     protocol: Option<&'static Protocol>,
+    told: &Told<'_>,
     ours: bool,
     snap: usize,
 ) -> Packet {
     let mut preview = String::new();
     match protocol {
-        Some(p) => (p.preview)(payload, &mut preview),
+        Some(p) => essence::preview(p, payload, told, &mut preview),
         None => wire::preview_unknown(payload, &mut preview),
     }
     let kept = &payload[..payload.len().min(snap)];

@@ -245,4 +245,60 @@ mod tests {
         let want = "372 compressed announcements were not opened: more than 128 came in a second";
         assert!(told.iter().any(|t| t == want), "{told:?}");
     }
+
+    /// Hears a session with video, then its packets of these whole numbers; the row that carries them.
+    fn video(announced: bool, numbers: impl Iterator<Item = (u16, u16)>) -> Model {
+        let mut description = b"\x20\0\0\x07\x0a\0\0\x01application/sdp\0".to_vec();
+        description.extend(
+            b"v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=Camera\r\nc=IN IP4 239.20.0.1/15\r\n\
+              m=video 5004 RTP/AVP 96\r\na=rtpmap:96 raw/90000\r\n",
+        );
+        let mut model = heard(&if announced { vec![description] } else { vec![] });
+        let (id, group) = (MembershipId(1), "239.20.0.1".parse().unwrap());
+        let m = Membership { group, port: 5004, iface: "eth0".into(), filter: SourceFilter::Any };
+        model.add(id, Arc::new(m), Origin::User, None);
+        let from = Endpoint::new([10, 0, 0, 1].into(), 5004);
+        for (i, (high, low)) in numbers.enumerate() {
+            let mut b = vec![0x80, 96];
+            b.extend(low.to_be_bytes());
+            b.extend([0, 0, 0, i as u8, 0, 0, 0, 9]);
+            b.extend(high.to_be_bytes());
+            b.extend([0, 4, 0, 17, 0, 0, 1, 2, 3, 4]);
+            let mut batch = Batch::new();
+            batch.received = at(2001 + i as u64);
+            batch.push_copy(Datagram::new(id, batch.received.wall, from, b.len() as u32), &b);
+            model.apply(&batch);
+        }
+        model.advance(at(60_000));
+        model
+    }
+
+    fn lost(model: &Model) -> (u64, u64) {
+        let c = model.group(MembershipId(1)).unwrap().continuity().unwrap();
+        (c.lost, c.restarts.into())
+    }
+
+    /// 100 packets, then `missing` that are not there, then 100 more.
+    fn hole(from: u32, missing: u32) -> impl Iterator<Item = (u16, u16)> {
+        let numbers = (from..from + 100).chain(from + 100 + missing..from + 200 + missing);
+        numbers.map(|n| ((n >> 16) as u16, n as u16))
+    }
+
+    #[test]
+    fn announced_video_is_counted_in_32_bits_over_a_whole_turn_of_16() {
+        assert_eq!(lost(&video(true, hole(0x0012_ff00, 0))), (0, 0));
+        assert_eq!(lost(&video(true, hole(0x0012_ff90, 20))), (20, 0));
+        // So many at once are told as a sender that begins anew, as for every counter.
+        assert_eq!(lost(&video(true, hole(0x0012_ffe0, 0x1_0000))), (0, 1));
+        // RTP's own number says nothing of it.
+        assert_eq!(lost(&video(false, hole(0x0012_ffe0, 0x1_0000))), (0, 0));
+    }
+
+    #[test]
+    fn a_sender_that_leaves_the_upper_half_at_0_loses_nothing_at_its_turn() {
+        let low = (0xffb0..=0xffffu32).chain(0..100).map(|n| (0, n as u16));
+        assert_eq!(lost(&video(true, low)), (0, 0));
+        // Nor one whose upper half moves for the first time.
+        assert_eq!(lost(&video(true, hole(0xffc0, 0))), (0, 0));
+    }
 }

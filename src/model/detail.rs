@@ -13,9 +13,10 @@ use crate::model::quantile::Quantiles;
 use crate::model::rate::Strip;
 use crate::model::sequence::{SeqCounts, SeqTracker};
 use crate::model::shape::{Peaks, Sizes};
+use crate::wire::essence::{self, Format};
 use crate::wire::media::{self, MediaClock};
 use crate::wire::verdict::Verdict;
-use crate::wire::{self, Confidence, Protocol, ts};
+use crate::wire::{self, Confidence, Protocol, Sequence, rtp, ts};
 
 /// Bytes of the last payload that are kept with a source.
 pub const LAST_PAYLOAD: usize = 160;
@@ -56,6 +57,8 @@ pub struct Detail {
     sure: Option<Confidence>,
     /// Whether the protocol is one that mcscope cannot read: then a counter is looked for.
     opaque: bool,
+    /// Whether it is followed in 32 bits, as its announcement has it.
+    extended: bool,
     /// What of its continuity is in the sum of all sources of the group.
     pub(crate) told: Option<SeqCounts>,
     /// What the user said of the counter.
@@ -81,6 +84,7 @@ impl Detail {
             followed: None,
             sure: None,
             opaque: false,
+            extended: false,
             told: None,
             choice: Choice::Find,
             last_payload: [0; LAST_PAYLOAD],
@@ -122,12 +126,14 @@ impl Detail {
 
     /// Follows the numbers of a payload; `alike` if its first bytes are those of the one before. True if
     /// they were the next ones and nothing else is told of it than before.
+    #[allow(clippy::too_many_arguments, reason = "the source's own fields, borrowed apart")]
     fn follow(
         &mut self,
         verdict: &Verdict,
         payload: &[u8],
         at: Mono,
         alike: bool,
+        formats: &[Format],
         retired: &mut SeqCounts,
         here: &mut Here,
     ) -> bool {
@@ -143,7 +149,7 @@ impl Detail {
             self.media.clear();
             self.clock = p.and_then(media::clock);
             self.programs = None;
-            (self.followed, self.sure) = (p, None);
+            (self.followed, self.sure, self.extended) = (p, None, false);
             self.opaque = p.is_some_and(|p| !wire::own::is_known(p));
             usual = false;
         }
@@ -159,7 +165,25 @@ impl Detail {
         }
         let sure = verdict.protocol().map(|(_, sure)| sure);
         usual &= std::mem::replace(&mut self.sure, sure) == sure;
-        if let Some(read) = p.and_then(|p| p.sequence) {
+        let upper = match formats {
+            [] => None,
+            _ => essence::upper_half(payload, formats).filter(|_| p == Some(&rtp::PROTOCOL)),
+        };
+        // Some senders leave the upper half at 0: until it moves, RTP's own number counts.
+        let extended = upper.is_some_and(|n| n != 0) || self.extended && !formats.is_empty();
+        if self.extended != extended {
+            if self.sure == Some(Confidence::Certain) {
+                self.continuity.settle(Mono(u64::MAX), here);
+                *retired += self.continuity.counts();
+            }
+            self.continuity.clear();
+            self.extended = extended;
+            usual = false;
+        }
+        let own = p.and_then(|p| p.sequence);
+        if let Some(read) =
+            if extended && upper.is_some() { Some(essence::sequence as Sequence) } else { own }
+        {
             let continuity = &mut self.continuity;
             let again = continuity.begin(alike, |f| read(payload, f));
             read(payload, &mut |s| usual &= continuity.offer(s, at, again, here));
@@ -177,6 +201,7 @@ impl Detail {
         at: Mono,
         gap_ns: Option<u64>,
         verdict: &Verdict,
+        formats: &[Format],
         retired: &mut SeqCounts,
         here: &mut Here,
     ) -> bool {
@@ -198,7 +223,7 @@ impl Detail {
         if claims == Some(Claims::Found) {
             here.mute(true);
         }
-        let followed = self.follow(verdict, payload, at, alike, retired, here);
+        let followed = self.follow(verdict, payload, at, alike, formats, retired, here);
         if let Some(claims) = claims {
             here.mute(claims == Claims::Followed);
         }

@@ -20,6 +20,7 @@ use crate::model::shape::{Peaks, Sizes};
 use crate::model::source::{Counters, Gaps, Noticed, OnWire, Source, Stamp, State};
 use crate::model::sources::SourceTable;
 use crate::model::telling::{NotedOf, Told};
+use crate::wire::essence;
 
 /// A group that a person joined and that had nothing after this long is silent.
 pub const SILENT_AFTER_NS: u64 = 5 * SECOND_NS;
@@ -384,10 +385,11 @@ impl Group {
         self.first.get_or_insert(at);
         self.last = Some(at);
         let to = self.membership.endpoint();
+        let formats = self.announced.as_ref().map_or(&[][..], |n| n.formats_of(d.source.ip));
         let found = match self.sources.place(d.source, hint, at, ours) {
             Some((place, new)) => {
                 let source = self.sources.at_mut(place);
-                let noticed = source.record(d, payload, at, wire, to, &self.rules, &mut self.here);
+                let noticed = source.record(d, payload, at, wire, to, &self.rules, formats, &mut self.here);
                 self.sources.counted(place, at.mono, noticed.discontinuous);
                 Some((place, new, noticed))
             }
@@ -422,6 +424,12 @@ impl Group {
     /// Its name: that of the session which announces it, else the registry's.
     pub fn name(&self) -> Option<&str> {
         self.announced.as_ref().map(|n| &*n.name).filter(|n| !n.is_empty()).or(self.label.as_deref())
+    }
+
+    /// What is known of a datagram of this length that this sender sent here, beside its bytes.
+    pub fn told(&self, from: IpAddr, len: u32) -> essence::Told<'_> {
+        let formats = self.announced.as_ref().map_or(&[][..], |n| n.formats_of(from));
+        essence::Told { formats, len: len as usize }
     }
 
     /// The rate over the last second; `None` while nothing was watched for long enough.

@@ -320,6 +320,7 @@ impl Model {
         let (iface, group) = (g.membership.iface.clone(), g.membership.group);
         self.note_group(EventKind::Left, id, now, text);
         self.row_left(id, now);
+        self.falls(id);
         self.groups[id.0 as usize] = None;
         self.order.retain(|&o| o != id);
         if !self.groups().any(|g| g.membership.group == group && g.membership.iface == iface) {

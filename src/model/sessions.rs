@@ -12,6 +12,7 @@ use crate::base::group::{Endpoint, Membership};
 use crate::base::text::visible;
 use crate::base::time::{Mono, SECOND_NS, Wall};
 use crate::model::source::Stamp;
+use crate::wire::essence::Format;
 use crate::wire::sap::Announcement;
 use crate::wire::sdp::{Media, Origin, Session};
 
@@ -67,8 +68,17 @@ pub struct Named {
     pub sources: Vec<IpAddr>,
     /// What the media is synchronised to, as written (`a=ts-refclk`).
     pub clock: Option<String>,
+    /// What its RTP payload types are; without those that another session calls something else.
+    pub formats: Vec<Format>,
     /// Other sessions that announce the same group.
     pub others: usize,
+}
+
+impl Named {
+    /// What it says of the payloads of this sender: nothing of one that it does not let through.
+    pub fn formats_of(&self, sender: IpAddr) -> &[Format] {
+        if self.sources.is_empty() || self.sources.contains(&sender) { &self.formats } else { &[] }
+    }
 }
 
 /// What an announcement did.
@@ -256,7 +266,15 @@ impl Sessions {
                 if names.len() >= NAMES_MAX {
                     break;
                 }
+                let formats = Format::of(media);
                 if let Some(known) = names.get_mut(&to) {
+                    // Two that contradict each other explain nothing.
+                    let denied = |f: &Format| {
+                        formats.iter().any(|other| other.payload_type == f.payload_type && other != f)
+                    };
+                    if known.formats.iter().any(denied) {
+                        Arc::make_mut(known).formats.retain(|f| !denied(f));
+                    }
                     // The same session heard on two interfaces is one.
                     if *known.name != visible(&s.session.name, DESCRIBED) {
                         Arc::make_mut(known).others += 1;
@@ -270,6 +288,7 @@ impl Sessions {
                     origin: s.origin,
                     sources: media.sources.clone(),
                     clock: media.clock.clone(),
+                    formats,
                     others: 0,
                 };
                 names.insert(to, Arc::new(named));

@@ -171,3 +171,19 @@ fn the_names_are_bounded_however_many_groups_a_session_claims() {
     assert!(lan.sessions.names.len() <= NAMES_MAX);
     assert!(lan.name("239.1.1.64:2001").is_some());
 }
+
+#[test]
+fn what_sessions_contradict_each_other_in_is_not_used_nor_what_is_not_let_through() {
+    let mut lan = Lan::new();
+    let to = "239.69.1.1:5004".parse::<std::net::SocketAddr>().unwrap().into();
+    let formats = |lan: &Lan, from: u8| {
+        let named = lan.sessions.named(to).unwrap();
+        named.formats_of([10, 0, 0, from].into()).iter().map(|f| f.encoding.clone()).collect::<Vec<_>>()
+    };
+    let text = studio(1, "A", "239.69.1.1/32") + "a=source-filter: incl IN IP4 239.69.1.1 10.0.0.5\r\n";
+    lan.hear(0, 9, &sap(false, 1, [10, 0, 0, 9], &text));
+    assert_eq!((formats(&lan, 5), formats(&lan, 6)), (vec!["L24/48000/2".to_owned()], vec![]));
+    let other = studio(1, "B", "239.69.1.1/32").replace("L24", "L16");
+    lan.hear(1, 8, &sap(false, 2, [10, 0, 0, 8], &other));
+    assert_eq!(formats(&lan, 5), [""; 0]);
+}

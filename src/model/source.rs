@@ -9,6 +9,7 @@ use crate::model::here::{Correction, Here};
 use crate::model::rate::{RateWindow, Weight};
 use crate::model::rules::Rule;
 use crate::model::sequence::SeqCounts;
+use crate::wire::essence::Format;
 use crate::wire::verdict::Verdict;
 use crate::wire::{Confidence, Hint, Protocol};
 
@@ -327,6 +328,7 @@ impl Source {
         wire: OnWire,
         to: Endpoint,
         rules: &[Rule],
+        formats: &[Format],
         here: &mut Here,
     ) -> Noticed {
         let mut noticed = Noticed::default();
@@ -360,7 +362,8 @@ impl Source {
         if let Some(detail) = &mut self.detail {
             let chosen = detail.choose(self.choice);
             let gap = noticed.gap_ns;
-            let usual = detail.record(d, payload, at.mono, gap, &self.verdict, &mut self.retired, here);
+            let usual =
+                detail.record(d, payload, at.mono, gap, &self.verdict, formats, &mut self.retired, here);
             noticed.discontinuous |= !(chosen && usual);
         }
         noticed

@@ -8,8 +8,10 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::base::time::Wall;
 use crate::base::units;
 use crate::base::{dscp, text};
+use crate::model::group::Group;
 use crate::model::packets::Packet;
 use crate::model::source::{Counters, Marking, Source};
+use crate::wire::essence::{self, Told};
 use crate::wire::{self, Protocol};
 
 /// Local time of day, `15:04:05`.
@@ -105,22 +107,35 @@ pub fn gaps(s: &Source) -> String {
     }
 }
 
-/// One line that says what a payload is, made visible.
-pub fn preview(p: &Packet, payload: &[u8], max: usize) -> String {
-    of_payload(p.protocol, payload, max)
+/// One line that says what a packet of this group is, made visible.
+pub fn preview(g: Option<&Group>, p: &Packet, payload: &[u8], max: usize) -> String {
+    let d = &p.datagram;
+    let told = g.map(|g| g.told(d.source.ip, d.len)).unwrap_or_default();
+    of_payload(p.protocol, payload, &told, max)
 }
 
-/// The same for a payload and the protocol it is known to be of.
-pub fn of_payload(protocol: Option<&'static Protocol>, payload: &[u8], max: usize) -> String {
+/// The same for a payload, the protocol it is known to be of, and what is announced of it.
+pub fn of_payload(
+    protocol: Option<&'static Protocol>,
+    payload: &[u8],
+    told: &Told<'_>,
+    max: usize,
+) -> String {
     let mut line = String::new();
     let Some(protocol) = protocol else {
         wire::preview_unknown(payload, &mut line);
         return text::visible(&line, max);
     };
-    (protocol.preview)(payload, &mut line);
+    essence::preview(protocol, payload, told, &mut line);
     let named = line.to_ascii_lowercase().contains(&protocol.name.to_ascii_lowercase());
     let whole = if named { line } else { format!("{} {line}", protocol.name) };
     text::visible(&whole, max)
+}
+
+/// The same for the last payload of a sender to this group; `None` where it is not kept.
+pub fn last_payload(g: &Group, s: &Source, max: usize) -> Option<String> {
+    let d = s.detail.as_ref()?;
+    Some(of_payload(s.protocol(), d.last_payload(), &g.told(s.endpoint.ip, d.last_size()), max))
 }
 
 #[cfg(test)]
@@ -142,9 +157,9 @@ mod tests {
 
     #[test]
     fn payloads_of_strangers_are_never_shown_raw() {
-        let line = of_payload(None, b"hi \x1b[31mthere, all of this is text", 99);
+        let line = of_payload(None, b"hi \x1b[31mthere, all of this is text", &Told::default(), 99);
         assert!(line.contains("there") && !line.contains('\x1b'), "{line:?}");
-        assert!(of_payload(None, &[0, 1, 2, 255], 99).starts_with("00 01 02 ff"));
-        assert_eq!(of_payload(None, &[], 99), "empty");
+        assert!(of_payload(None, &[0, 1, 2, 255], &Told::default(), 99).starts_with("00 01 02 ff"));
+        assert_eq!(of_payload(None, &[], &Told::default(), 99), "empty");
     }
 }

@@ -18,6 +18,7 @@ pub mod cbor;
 pub mod cluster;
 pub mod coap;
 pub mod dns;
+pub mod essence;
 pub mod igmp;
 pub mod input;
 pub mod ip;

@@ -92,6 +92,13 @@ impl Rtp {
     }
 }
 
+/// Where the payload of a packet begins.
+pub(crate) fn payload_at(b: &[u8]) -> Option<usize> {
+    let b0 = u8_at(b, 0).filter(|b0| b0 & 0xc0 == 0x80)?;
+    let at = HEADER + 4 * usize::from(b0 & 0x0f);
+    Some(if b0 & 0x10 != 0 { at + 4 + 4 * usize::from(be16(b, at + 2)?) } else { at })
+}
+
 /// What IANA's registry says of a static payload type (RFC 3551 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StaticType {
@@ -172,40 +179,55 @@ fn preview(b: &[u8], out: &mut String) {
 fn fields(b: &[u8]) -> Vec<Field> {
     Tree::of(b, |t| {
         let r = Rtp::parse(b)?;
-        t.add(0..1, "version", 2);
-        t.add(0..1, "padding", if r.padding > 0 { "yes" } else { "no" });
-        t.add(0..1, "extension", if r.extension.is_some() { "yes" } else { "no" });
-        t.add(0..1, "CSRC count", r.csrc_count);
-        t.add(1..2, "marker", if r.marker { "yes" } else { "no" });
-        match static_type(r.payload_type) {
-            Some(s) => t.add(
-                1..2,
-                "payload type",
-                format_args!("{} ({}, clock {} Hz)", r.payload_type, s.encoding, s.clock_hz),
-            ),
-            None => t.add(1..2, "payload type", r.payload_type),
-        }
-        t.add(2..4, "sequence number", r.sequence);
-        t.add(4..8, "timestamp", r.timestamp);
-        t.add(8..12, "SSRC", format_args!("0x{:08x}", r.ssrc));
-        for i in 0..usize::from(r.csrc_count) {
-            let at = HEADER + 4 * i;
-            t.add(at..at + 4, format_args!("CSRC {i}"), format_args!("0x{:08x}", be32(b, at)?));
-        }
-        if let Some((profile, words)) = &r.extension {
-            t.add(words.start - 4..words.start - 2, "extension profile", format_args!("0x{profile:04x}"));
-            t.add(words.start - 2..words.start, "extension length", format_args!("{} bytes", words.len()));
-            t.add(words.clone(), "extension", Hex(b.get(words.clone())?, ""));
-        }
-        t.add(r.payload.clone(), "payload", format_args!("{} bytes", r.payload.len()));
-        if r.payload_type == 33 {
-            t.within(r.payload.clone(), ts::tree)?;
-        }
-        if r.padding > 0 {
-            t.add(r.payload.end..b.len(), "padding", format_args!("{} bytes", r.padding));
-        }
-        Some(())
+        let transport = r.payload_type == 33;
+        tree(t, &r, None, |t| if transport { ts::tree(t) } else { Some(()) })
     })
+}
+
+/// The fields of a packet, its payload's from `media`. `announced` is what a session description calls
+/// the encoding.
+pub(crate) fn tree<'a>(
+    t: &mut Tree<'a>,
+    r: &Rtp,
+    announced: Option<&str>,
+    media: impl FnOnce(&mut Tree<'a>) -> Option<()>,
+) -> Option<()> {
+    let b = t.b();
+    t.add(0..1, "version", 2);
+    t.add(0..1, "padding", if r.padding > 0 { "yes" } else { "no" });
+    t.add(0..1, "extension", if r.extension.is_some() { "yes" } else { "no" });
+    t.add(0..1, "CSRC count", r.csrc_count);
+    t.add(1..2, "marker", if r.marker { "yes" } else { "no" });
+    match (announced, static_type(r.payload_type)) {
+        (Some(name), _) => {
+            t.add(1..2, "payload type", format_args!("{} ({name}, as announced)", r.payload_type));
+        }
+        (None, Some(s)) => t.add(
+            1..2,
+            "payload type",
+            format_args!("{} ({}, clock {} Hz)", r.payload_type, s.encoding, s.clock_hz),
+        ),
+        (None, None) => t.add(1..2, "payload type", r.payload_type),
+    }
+    t.add(2..4, "sequence number", r.sequence);
+    t.add(4..8, "timestamp", r.timestamp);
+    t.add(8..12, "SSRC", format_args!("0x{:08x}", r.ssrc));
+    for i in 0..usize::from(r.csrc_count) {
+        let at = HEADER + 4 * i;
+        t.add(at..at + 4, format_args!("CSRC {i}"), format_args!("0x{:08x}", be32(b, at)?));
+    }
+    if let Some((profile, words)) = &r.extension {
+        t.add(words.start - 4..words.start - 2, "extension profile", format_args!("0x{profile:04x}"));
+        t.add(words.start - 2..words.start, "extension length", format_args!("{} bytes", words.len()));
+        t.add(words.clone(), "extension", Hex(b.get(words.clone())?, ""));
+    }
+    t.add(r.payload.clone(), "payload", format_args!("{} bytes", r.payload.len()));
+    // What is missing within the payload leaves the padding where it is.
+    let whole = t.within(r.payload.clone(), media);
+    if r.padding > 0 {
+        t.add(r.payload.end..b.len(), "padding", format_args!("{} bytes", r.padding));
+    }
+    whole
 }
 
 fn sequence(b: &[u8], f: &mut dyn FnMut(SeqSample)) {

@@ -12,7 +12,7 @@ use crate::model::filter::{Expr, Figure, Name, Who, find_text};
 use crate::model::group::Group;
 use crate::model::sequence::SeqCounts;
 use crate::model::source::{Counters, Gaps, Source};
-use crate::wire::{self, Protocol};
+use crate::wire::{self, Protocol, essence};
 
 /// Sources of a group that are looked at.
 const SOURCES_MAX: usize = 4_096;
@@ -357,7 +357,10 @@ impl Subject for Packeted<'_> {
         let _ = writeln!(out, "{}\n{}", self.datagram.source, self.host.unwrap_or_default());
         describe_protocol(self.protocol, out);
         match self.protocol {
-            Some(p) => (p.preview)(self.payload, out),
+            Some(p) => {
+                let d = self.datagram;
+                essence::preview(p, self.payload, &self.group.told(d.source.ip, d.len), out);
+            }
             None => wire::preview_unknown(self.payload, out),
         }
     }

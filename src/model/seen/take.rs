@@ -117,6 +117,12 @@ impl Model {
         self.compare_from(id, now);
     }
 
+    /// A membership is given up: what comes from now on is on the wire alone.
+    pub(in crate::model) fn falls(&mut self, id: MembershipId) {
+        let Some(m) = self.group(id).map(|g| g.membership.clone()) else { return };
+        self.wire.fresh.retain(|(fresh, _)| *fresh != m);
+    }
+
     /// Begins the comparison of a row anew, from zero.
     pub(in crate::model) fn compare_anew(&mut self, id: MembershipId) {
         if let Some(g) = self.group_mut(id) {

@@ -14,7 +14,7 @@ use crate::ui::pane::groups::spec;
 use crate::ui::pane::{Kind, Pane, Reply, movement};
 use crate::ui::shared::Shared;
 use crate::ui::widget::frame::{Words, empty, frame, put};
-use crate::wire::Field;
+use crate::wire::{Field, essence};
 
 /// Characters of a field's value that are shown.
 const VALUE_MAX: usize = 400;
@@ -55,7 +55,10 @@ fn fields(at: &Shared, ctx: &Ctx<'_>) -> Option<Vec<Field>> {
     let mut list = vec![];
     if let Some(protocol) = p.protocol {
         list.push(head(protocol.name));
-        list.extend((protocol.fields)(payload).into_iter().map(|f| Field { depth: f.depth + 1, ..f }));
+        let d = &p.datagram;
+        let told = at.group(ctx).map(|g| g.told(d.source.ip, d.len)).unwrap_or_default();
+        let fields = essence::fields(protocol, payload, &told);
+        list.extend(fields.into_iter().map(|f| Field { depth: f.depth + 1, ..f }));
     }
     list.push(head("datagram"));
     list.extend(of_kernel(p, at, ctx));

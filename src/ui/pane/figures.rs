@@ -118,7 +118,7 @@ fn rows(g: &Group, s: &Source, ctx: &Ctx<'_>) -> Vec<Row> {
         jitter(s, ctx),
         size(s, ctx),
         marking(s, ctx),
-        last(s, ctx),
+        last(g, s, ctx),
     ];
     all.extend(carries(s, ctx));
     all
@@ -354,11 +354,10 @@ fn carries(s: &Source, ctx: &Ctx<'_>) -> Option<Row> {
     Some(row)
 }
 
-fn last(s: &Source, ctx: &Ctx<'_>) -> Row {
+fn last(g: &Group, s: &Source, ctx: &Ctx<'_>) -> Row {
     let theme = ctx.theme;
     let mut row = Row::new("last", 3, theme.text);
     row.add(0, "", units::age(ctx.model.now().mono.since(s.last.mono)));
-    let payload = s.detail.as_ref().map(|d| format::of_payload(s.protocol(), d.last_payload(), 200));
-    row.push(0, "", units::or_dash(payload, |p| p), theme.dim);
+    row.push(0, "", units::or_dash(format::last_payload(g, s, 200), |p| p), theme.dim);
     row
 }

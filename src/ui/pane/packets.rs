@@ -123,6 +123,7 @@ struct Row<'a> {
     selected: bool,
     focused: bool,
     marked: bool,
+    group: &'a Group,
     ctx: &'a Ctx<'a>,
 }
 
@@ -172,7 +173,7 @@ fn draw_row(buf: &mut Buffer, p: &Packet, payload: &[u8], r: &Row<'_>) {
     // Two blanks set the text apart from the figures.
     x += 1;
     let room = r.area.right().saturating_sub(x) as usize;
-    put(buf, x, y, room, &format::preview(p, payload, room), theme.text);
+    put(buf, x, y, room, &format::preview(Some(r.group), p, payload, room), theme.text);
 }
 
 fn draw_head(buf: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
@@ -219,7 +220,7 @@ impl Pane for Packets {
             let Some(p) = g.packets.get(n) else { continue };
             let y = self.body.y + i as u16;
             let marked = at.marks.contains_key(&(g.id, n));
-            let row = Row { area: inner, y, selected: selected == Some(n), focused, marked, ctx };
+            let row = Row { area: inner, y, selected: selected == Some(n), focused, marked, group: g, ctx };
             draw_row(buf, p, g.packets.payload(p), &row);
         }
         at.filter.highlight(buf, self.body, ctx.theme.matched);
@@ -270,7 +271,7 @@ impl Pane for Packets {
     fn copy(&self, at: &Shared, ctx: &Ctx<'_>) -> Option<String> {
         let (p, payload) = at.packet(ctx)?;
         let time = clock_us(p.datagram.time, ctx.utc_offset_s);
-        let preview = format::preview(p, payload, PREVIEW_COPIED);
+        let preview = format::preview(at.group(ctx), p, payload, PREVIEW_COPIED);
         Some(format!("{time} {} {} B {preview}", p.datagram.source, p.datagram.len))
     }
 }

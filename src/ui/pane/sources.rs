@@ -209,12 +209,10 @@ impl Sources {
                 PACKETS => (tally(s.counters.packets), plain),
                 BYTES => (units::si_column(s.counters.payload_bytes as f64), plain),
                 PROTOCOL => (units::or_dash(s.protocol().map(|p| p.name), str::to_owned), plain),
-                PAYLOAD => match &s.detail {
-                    Some(d) => {
-                        (format::of_payload(s.protocol(), d.last_payload(), p.width as usize), theme.dim)
-                    }
-                    None => (ABSENT.to_owned(), theme.dim),
-                },
+                PAYLOAD => {
+                    let last = format::last_payload(g, s, p.width as usize);
+                    (last.unwrap_or_else(|| ABSENT.to_owned()), theme.dim)
+                }
                 _ => continue,
             };
             self.grid.cell(buf, p, COLUMNS, y, &text, style);

@@ -9,7 +9,9 @@ use std::sync::OnceLock;
 use super::*;
 use crate::base::registry::Registry;
 use crate::base::text::visible;
+use crate::wire::essence::{self, Format, Told};
 use crate::wire::read::{FIELDS_MAX, PREVIEW_MAX, VALUE_MAX};
+use crate::wire::sdp::Media;
 use crate::wire::{Field, PROTOCOLS, preview_unknown};
 
 /// Ports that are no group's in the registry, but that some detection looks at, and one that none does.
@@ -127,6 +129,27 @@ fn decode_all(b: &[u8]) {
         if let Some(clock) = crate::wire::media::clock(p) {
             let _ = clock(b);
         }
+    }
+    // The payload types of the samples, and those that a changed byte makes of them.
+    let rtp = by_id("rtp").expect("RTP is known");
+    for encoding in
+        ["L16/48000/2", "L24/48000/8", "L20/1/65535", "raw/90000", "smpte291/90000", "SMPTE2022-6/1"]
+    {
+        let payload_type = b.get(1).map_or(0, |b| b & 0x7f);
+        let kind = "video".to_owned();
+        let media = Media {
+            kind,
+            proto: "RTP/AVP".into(),
+            rtpmap: vec![(payload_type, encoding.into())],
+            ..Media::default()
+        };
+        let formats = Format::of(&media);
+        // Every second one was cut.
+        let len = b.len() + 1000 * (b.len() % 2);
+        let (told, mut line) = (Told { formats: &formats, len }, String::new());
+        essence::preview(rtp, b, &told, &mut line);
+        check_text(encoding, &line, PREVIEW_MAX);
+        check_fields(rtp, &essence::fields(rtp, b, &told), b);
     }
     let mut line = String::new();
     preview_unknown(b, &mut line);
