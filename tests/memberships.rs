@@ -350,6 +350,9 @@ fn the_tree_is_timed_as_tshark_sees_it() {
     let want = (after.last().expect("data after the leave") - rows[left].0) * 1e3;
     // The call comes before its report, by a tick of the kernel's and the time the threads take.
     assert!((-1.0..200.0).contains(&(leave - want)), "tshark says {want} ms: {tree}");
+    // All that came after the leave was counted, but for what came between the call and its report.
+    let counted = tree["after_leave"].as_u64().expect("a count");
+    assert!(counted.abs_diff(after.len() as u64) <= 10, "tshark says {}: {tree}", after.len());
     assert_eq!(of_type(&lines, "tree_summary")[0]["answered"], 1);
 }
 

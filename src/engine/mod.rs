@@ -169,9 +169,9 @@ impl Engine {
     }
 }
 
-/// Lets batches gather for a moment before the next look at them. A wait at their channel spins before it
-/// sleeps, which costs more than all the rest of a short one.
+/// Lets batches gather for a moment before the next look at them.
 pub fn nap(time: Duration) {
+    // A wait at their channel spins before it sleeps, which costs more than all the rest of a short one.
     std::thread::sleep(time);
 }
 

@@ -111,6 +111,15 @@ fn a_group_that_is_joined_has_one_row_and_what_was_seen_of_it_stays_in_the_sum()
 }
 
 #[test]
+fn a_group_that_is_left_soon_after_its_join_is_seen_on_the_wire_at_once() {
+    let mut m = tapped();
+    let id = join(&mut m, 0, "239.9.9.9", 200);
+    m.left(id, now(300));
+    show(&mut m, 400, &[(to("239.9.9.9"), None, from(1)); 3]);
+    assert_eq!(m.wire_totals(None).counters.packets, 3);
+}
+
+#[test]
 fn groups_are_bounded_and_the_quietest_makes_room_only_when_it_was_quiet_for_long() {
     let mut m = tapped();
     let group = |n: usize| Endpoint::new(IpAddr::V4((0xef00_0000 + n as u32).into()), 5004);
