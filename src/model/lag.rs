@@ -6,7 +6,7 @@ use crate::model::quantile::Quantiles;
 
 /// Times from a datagram's arrival (the kernel's time stamp) until it was counted.
 ///
-/// One datagram of [`EACH`] stands for its neighbours; the longest is that of all. When the wall clock is
+/// One datagram of eight in a row stands for its neighbours; the longest is that of all. When the wall clock is
 /// set, what is under way shows it.
 #[derive(Clone, Debug, Default)]
 pub struct Lag {
