@@ -17,6 +17,8 @@ use support::svg::picture;
 
 /// How long the demo runs before its picture is taken: its strips show the last minute.
 const RECORDED: Duration = Duration::from_secs(65);
+/// A frame can come in pieces: the text that was waited for may stand in the first one.
+const WHOLE: Duration = Duration::from_millis(400);
 
 fn save(term: &Term, name: &str, title: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(name);
@@ -37,6 +39,7 @@ fn pictures_of_the_demo() {
     term.wait_text("Join");
     term.type_keys("239.77.7.7:5004");
     term.wait_text("239.77.7.7:5004");
+    term.watch(WHOLE);
     save(&term, "join.svg", "mcscope's dialog to join a group");
     // Esc and a key sent at once would be Alt and that key.
     term.type_keys("<esc>");
@@ -44,6 +47,7 @@ fn pictures_of_the_demo() {
     let dashboard = term.text().lines().nth(3).map(str::to_string);
     term.type_keys("?");
     term.wait_until("the help", |s| text(s).lines().nth(3).map(str::to_string) != dashboard);
+    term.watch(WHOLE);
     save(&term, "help.svg", "mcscope's help: the keys that work now");
     term.signal(Signal::SIGTERM);
     assert_eq!(shell_code(term.wait_exit()), 143, "{}", term.report());
